@@ -1,0 +1,81 @@
+"""One proxy's snapshot.
+
+Owns:      the collection of what clusters, endpoints, listeners, routes and names say, packed for the wire.
+Does not:  contain any Envoy configuration itself, or know streams, subscriptions and nonces.
+Surprise:  bytes are deterministic: the same world gives the same bytes, so a version is a digest and a push
+           that changes nothing can be recognised.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from envoy.config.listener.v3.listener_pb2 import Listener
+from google.protobuf import any_pb2
+
+from lab.controlplane import type_urls
+from lab.controlplane.mesh import Mesh
+from lab.controlplane.proxy import Proxy
+from lab.controlplane.registry import World
+from lab.controlplane.snapshot.clusters import clusters
+from lab.controlplane.snapshot.endpoints import assignments
+from lab.controlplane.snapshot.inbound import inbound_listener
+from lab.controlplane.snapshot.listeners import outbound_listeners
+from lab.controlplane.snapshot.name_table import name_table
+from lab.controlplane.snapshot.packing import pack
+from lab.controlplane.snapshot.routes import routes
+from lab.controlplane.snapshot.view import view
+
+Resources = Mapping[str, any_pb2.Any]
+"""Resource name -> resource, in the order they are sent."""
+
+_VERSION_DIGITS: Final = 16
+"""64 bits of the digest: enough to tell versions apart, short enough to read in a log line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """``resources[type_url][name]``; the name table is one resource with an empty name."""
+
+    resources: Mapping[str, Resources]
+    versions: Mapping[str, str]
+    """Per type, changes exactly when a resource of the type changes; equal over restarts."""
+    warnings: tuple[str, ...] = ()
+    """What the resources ask for and this control plane does not serve, one line each."""
+
+    def of(self, type_url: str) -> Resources:
+        """A type that is not served is a type without resources."""
+        return self.resources.get(type_url, {})
+
+
+def build(world: World, proxy: Proxy, mesh: Mesh) -> Snapshot:
+    seen = view(world, proxy, mesh)
+    table = any_pb2.Any(
+        type_url=type_urls.NAME_TABLE, value=name_table(seen).SerializeToString(deterministic=True)
+    )
+    resources: dict[str, Resources] = {
+        type_urls.CLUSTER: {each.name: pack(each) for each in clusters(seen)},
+        type_urls.ENDPOINT: {each.cluster_name: pack(each) for each in assignments(seen)},
+        type_urls.LISTENER: _first_of_each_name([*outbound_listeners(seen), inbound_listener(seen)]),
+        type_urls.ROUTE: {each.name: pack(each) for each in routes(seen)},
+        type_urls.NAME_TABLE: {"": table},
+    }
+    versions = {type_url: _version(each) for type_url, each in resources.items()}
+    return Snapshot(resources=resources, versions=versions, warnings=seen.warnings)
+
+
+def _first_of_each_name(listeners: Iterable[Listener]) -> Resources:
+    """Two services may claim one address and port; the one that was there first keeps it."""
+    named: dict[str, any_pb2.Any] = {}
+    for listener in listeners:
+        named.setdefault(listener.name, pack(listener))
+    return named
+
+
+def _version(resources: Resources) -> str:
+    digest = hashlib.sha256()
+    for name, resource in resources.items():
+        digest.update(b"%d %s %d " % (len(name), name.encode(), len(resource.value)))
+        digest.update(resource.value)
+    return digest.hexdigest()[:_VERSION_DIGITS]

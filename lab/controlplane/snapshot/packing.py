@@ -1,0 +1,23 @@
+"""Protobuf values in the shapes Envoy's API asks for. Bytes are deterministic."""
+
+from datetime import timedelta
+
+from google.protobuf import any_pb2, duration_pb2, json_format, struct_pb2
+from google.protobuf.message import Message
+
+
+def pack(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message, deterministic=True)
+    return packed
+
+
+def struct(values: dict[str, object]) -> struct_pb2.Struct:
+    made: struct_pb2.Struct = json_format.ParseDict(values, struct_pb2.Struct())
+    return made
+
+
+def seconds(number: float) -> duration_pb2.Duration:
+    duration = duration_pb2.Duration()
+    duration.FromTimedelta(timedelta(seconds=number))
+    return duration

@@ -1,0 +1,173 @@
+"""One host from outside: run something there, read and write its files.
+
+Owns:      entering the namespaces, the clean environment, handles of what runs there.
+Does not:  know units or services (services.py), build or destroy hosts (lab.py).
+Surprise:  files are read and written by a process inside. The kernel's /proc/PID/root looks like a shorter way,
+           but an absolute symbolic link below it (/var/run, /etc/istio) leads out of the host.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from lab.hosts.errors import LabError
+from lab.hosts.process import Process, birth, outer_pid
+from lab.hosts.world import Machine, Places
+
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+PATIENCE: Final = 60.0
+"""Seconds that ``run`` waits unless told otherwise: nothing in a lab may hang a test run."""
+
+
+class Host:
+    def __init__(self, places: Places, machine: Machine) -> None:
+        self.name = machine.name
+        self.address = machine.address
+        self.hostname = machine.hostname
+        self.network = places.network(machine.name)
+        self._state = places.host_state(machine.name)
+
+    @property
+    def pid(self) -> int:
+        """The host's first process, as the machine numbers it. Raises LabError if the host is not up."""
+        pid = _recorded(self._state / "init")
+        if pid is None:
+            raise LabError(f"host {self.name} is not up", hint="lab up")
+        return pid
+
+    @property
+    def up(self) -> bool:
+        return _recorded(self._state / "init") is not None
+
+    def record(self, pid: int) -> None:
+        (self._state / "init").write_text(f"{pid} {birth(pid)}\n")
+
+    def enter(self, argv: Sequence[str], *, user: str | None = None, cwd: str = "/") -> list[str]:
+        """The command line that runs ``argv`` there, for exec by somebody who wants its terminal."""
+        spaces = ["--mount", "--net", "--pid", "--uts", "--root", f"--wd={cwd}"]
+        entry = ["/usr/bin/nsenter", f"--target={self.pid}", *spaces, "--"]
+        return [*entry, *_as_user(user), *argv]
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        input: str | None = None,
+        check: bool = True,
+        timeout: float = PATIENCE,
+    ) -> subprocess.CompletedProcess[str]:
+        """Wait for it. With ``check``, an exit status other than 0 is a LabError that shows what it printed."""
+        process = subprocess.Popen(
+            self.enter(argv, user=user, cwd=cwd),
+            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(user, env),
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(input, timeout=timeout)
+        except BaseException as why:
+            # nsenter does not hand signals down: end the whole session.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(why, subprocess.TimeoutExpired):
+                raise LabError(f"{self.name}: {shlex.join(argv)}: no answer after {timeout:g} s") from None
+            raise
+        if check and process.returncode != 0:
+            told = (err.strip() or out.strip())[-2000:]
+            raise LabError(f"{self.name}: {shlex.join(argv)}: exit status {process.returncode}: {told}")
+        return subprocess.CompletedProcess(list(argv), process.returncode, out, err)
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+        log: str,
+        confine: Sequence[str] = (),
+    ) -> Process:
+        """Start it as a child of the host's first process; what it prints is appended to ``log``.
+
+        ``confine`` is a command that comes before it, such as setpriv or prlimit, still as root.
+        """
+        script = 'mkdir -p "${1%/*}" && exec 3>&1 >>"$1" 2>&1 </dev/null && echo $$ >&3 && exec 3>&- && shift && exec "$@"'
+        command = ["setsid", "--fork", "sh", "-c", script, "sh", log, *confine, *_as_user(user), *argv]
+        done = self.run(command, env=environment(user, env))
+        if not done.stdout.strip().isdigit():
+            raise LabError(f"{self.name}: {shlex.join(argv)}: not started: {done.stderr.strip()}")
+        inner = int(done.stdout)
+        return Process(
+            host=self.name,
+            pid=inner,
+            outer=outer_pid(inner, self.pid),
+            exits=self._state / "exits",
+            command=tuple(argv),
+            log=log,
+        )
+
+    def read(self, path: str) -> str:
+        return self.run(["cat", path]).stdout
+
+    def exists(self, path: str) -> bool:
+        return self.run(["test", "-e", path], check=False).returncode == 0
+
+    def write(self, path: str, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
+        """A new file with that content, mode and owner from the start; directories above it are made."""
+        self.run(["install", "-D", f"--mode={mode:o}", f"--owner={owner}", "/dev/stdin", path], input=text)
+
+    def append(self, path: str, text: str) -> None:
+        self.run(["sh", "-c", 'cat >>"$1"', "sh", path], input=text)
+
+    def copy_in(self, source: Path, path: str, *, mode: int = 0o644, owner: str = "root") -> None:
+        """A file of the machine, or the files of a directory of it (not deeper)."""
+        if not source.is_dir():
+            self.write(path, source.read_text(), mode=mode, owner=owner)
+            return
+        for file in sorted(entry for entry in source.iterdir() if entry.is_file()):
+            self.write(f"{path}/{file.name}", file.read_text(), mode=mode, owner=owner)
+
+    def listens(self, port: int, *, kind: str = "tcp") -> bool:
+        """Whether a socket is bound to ``port`` (and listening, if TCP) on any address, v4 or v6."""
+        wanted = {"tcp": "0A", "udp": "07"}[kind]
+        for table in (kind, f"{kind}6"):
+            for line in Path(f"/proc/{self.pid}/net/{table}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[1].endswith(f":{port:04X}") and fields[3] == wanted:
+                    return True
+        return False
+
+
+def environment(user: str | None, more: Mapping[str, str] | None) -> dict[str, str]:
+    """What a process in a host sees: nothing of ours."""
+    home = {"HOME": "/root", "USER": "root", "LOGNAME": "root"}
+    if user is not None:
+        home = {"HOME": "/", "USER": user, "LOGNAME": user}
+    return {"PATH": PATH, "LANG": "C.UTF-8", **home, **(more or {})}
+
+
+def _as_user(user: str | None) -> list[str]:
+    """By name, looked up in the host: its users are not the machine's."""
+    if user is None or user == "root":
+        return []
+    lookup = 'g=$(id -g "$1") && u=$1 && shift && exec setpriv --reuid "$u" --regid "$g" --init-groups "$@"'
+    return ["sh", "-c", lookup, "sh", user]
+
+
+def _recorded(path: Path) -> int | None:
+    """The pid in the file, if it still is the process that was meant."""
+    try:
+        pid, born = path.read_text().split()
+        return int(pid) if birth(int(pid)) == int(born) else None
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None

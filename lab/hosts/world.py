@@ -1,0 +1,99 @@
+"""The hosts of a lab, their addresses and where a lab keeps its things. Values only; nothing here acts."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.hosts.errors import LabError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""The clone that the lab runs from."""
+
+AGENT: Final = ROOT / ".build" / "agent"
+"""What the package will put to /usr/lib/istio-agent, staged by ``make setup``."""
+
+STATE: Final = Path("/run/vmagent-lab")
+NETNS: Final = Path("/run/netns")
+
+GATEWAY: Final = "192.168.0.1"
+"""The bridge's own address: default gateway of every host. Without a default route connect() to an address
+of 240.240.0.0/16 fails before any redirect is asked.
+"""
+
+PREFIX: Final = 24
+CLUSTER_DNS: Final = "10.96.0.10"
+OUTSIDE_NAME: Final = "outside.example"
+CLUSTER_DOMAIN: Final = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    name: str
+    address: str
+    hostname: str
+    resolv_conf: str
+    """Content of /etc/resolv.conf."""
+    more_addresses: tuple[str, ...] = ()
+    """Addresses outside of the bridge's network; the switch routes them here."""
+    clone: bool = False
+    """Whether the clone is to be seen there: the control plane and its libraries run from it, as root."""
+
+
+def _nameserver(address: str) -> str:
+    return f"nameserver {address}\n"
+
+
+_POD_RESOLV_CONF: Final = (
+    _nameserver(CLUSTER_DNS)
+    + f"search istio-demo.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}\noptions ndots:5\n"
+)
+"""As the kubelet writes it for a pod of namespace istio-demo."""
+
+ISTIOD: Final = "192.168.0.59"
+OUTSIDE: Final = "192.168.0.70"
+
+MACHINES: Final = (
+    Machine(
+        name="istiod",
+        address=ISTIOD,
+        hostname="istiod",
+        resolv_conf=_nameserver(ISTIOD),
+        more_addresses=(CLUSTER_DNS,),
+        clone=True,
+    ),
+    Machine(name="vm", address="192.168.0.204", hostname="vm204", resolv_conf=_nameserver("127.0.0.53")),
+    Machine(name="client", address="192.168.0.30", hostname="client", resolv_conf=_POD_RESOLV_CONF),
+    Machine(name="docker", address="192.168.0.20", hostname="docker", resolv_conf=_nameserver(ISTIOD)),
+    Machine(name="outside", address=OUTSIDE, hostname="outside", resolv_conf=_nameserver(ISTIOD)),
+)
+
+SWITCH: Final = "switch"
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the lab called ``lab`` keeps its things on the machine that carries it."""
+
+    lab: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.lab):
+            raise LabError(
+                f"{self.lab!r} cannot be a lab's name", hint="use up to 31 of a-z, 0-9 and -, a letter first"
+            )
+
+    @property
+    def state(self) -> Path:
+        return STATE / self.lab
+
+    def host_state(self, host: str) -> Path:
+        return self.state / host
+
+    def network(self, host: str) -> Path:
+        return NETNS / f"vmlab-{self.lab}-{host}"
+
+    @property
+    def networks(self) -> tuple[Path, ...]:
+        return tuple(self.network(name) for name in (SWITCH, *(machine.name for machine in MACHINES)))

@@ -1,0 +1,49 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vmagent.capture.hold import GATES, Options, hold, parse
+from vmagent.errors import Misconfigured
+
+
+def test_the_defaults_are_the_paths_of_the_units() -> None:
+    assert parse([]) == Options()
+    assert (str(Options().directory), str(Options().agent)) == ("/run/istio-capture", "/run/istio-agent")
+    assert Options().apply[1:] == ("-I", "-m", "vmagent", "capture", "apply")
+
+
+def test_options_are_words_with_an_equals_sign() -> None:
+    options = parse(
+        ["--directory=/a", "--agent=/b", "--gates=xds,dns", "--apply=/usr/bin/vmagent capture apply"]
+    )
+    assert options == Options(
+        directory=Path("/a"),
+        agent=Path("/b"),
+        gates=("xds", "dns"),
+        apply=("/usr/bin/vmagent", "capture", "apply"),
+    )
+    assert parse(["--agent=/b"]).gates == GATES
+
+
+@pytest.mark.parametrize("word", ["--gate=x", "--agent", "--agent=", "now"])
+def test_an_option_it_does_not_know_is_refused(word: str) -> None:
+    with pytest.raises(Misconfigured, match="does not know"):
+        parse([word])
+
+
+def test_a_wrong_option_is_an_exit_status_not_a_traceback() -> None:
+    assert hold(["--nonsense=1"]) == os.EX_CONFIG
+
+
+@pytest.mark.effects
+def test_the_long_lived_process_loads_nothing_it_does_not_need() -> None:
+    code = (
+        "import sys, vmagent.capture.hold;"
+        "print(sorted({'click','grpc','yaml','iptc','asyncio','psutil','vmagent.capture.config',"
+        "'vmagent.capture.plan'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

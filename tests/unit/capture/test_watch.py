@@ -1,0 +1,91 @@
+"""Transcripts: what is seen goes in, beside it what must be done."""
+
+from vmagent.capture.watch import FAST, FAST_FOR, GRACE, SLOW, VERIFY_EVERY, Action, Seen, Watch
+
+
+def seen(now: float, *, ready: bool = True, agent: bool = True, envoy: bool = True) -> Seen:
+    return Seen(now=now, waiting={} if ready else {"xds": "connecting"}, agent=agent, envoy=envoy)
+
+
+def running(now: float = 0.0) -> Watch:
+    watch = Watch(captured=False, now=now)
+    assert watch.decide(seen(now)) is Action.APPLY
+    watch.applied(now)
+    return watch
+
+
+def test_capture_waits_for_every_gate() -> None:
+    watch = Watch(captured=False, now=0)
+    assert watch.decide(seen(1, ready=False)) is Action.WAIT
+    assert watch.decide(seen(2)) is Action.APPLY
+    watch.applied(2)
+    assert watch.decide(seen(3)) is Action.WAIT
+
+
+def test_while_envoy_lives_a_dead_agent_changes_nothing() -> None:
+    watch = running()
+    for second in range(1, 9):
+        assert watch.decide(seen(second, ready=False, agent=False)) is Action.WAIT
+
+
+def test_without_agent_and_envoy_traffic_goes_direct_after_the_grace() -> None:
+    watch = running()
+    assert watch.decide(seen(1, ready=False, agent=False, envoy=False)) is Action.WAIT
+    assert watch.decide(seen(1 + GRACE, ready=False, agent=False, envoy=False)) is Action.WAIT
+    assert watch.decide(seen(1.1 + GRACE, ready=False, agent=False, envoy=False)) is Action.REMOVE
+    watch.removed(1.1 + GRACE)
+    assert watch.decide(seen(2 + GRACE, ready=False, agent=False, envoy=False)) is Action.WAIT
+    assert watch.decide(seen(60)) is Action.APPLY
+
+
+def test_one_sign_of_life_starts_the_grace_over() -> None:
+    watch = running()
+    assert watch.decide(seen(1, ready=False, agent=False, envoy=False)) is Action.WAIT
+    assert watch.decide(seen(5, ready=False, agent=True, envoy=True)) is Action.WAIT
+    assert watch.decide(seen(7, ready=False, agent=False, envoy=False)) is Action.WAIT
+
+
+def test_a_restarted_agent_may_have_other_settings_so_apply_runs_again() -> None:
+    watch = running()
+    assert watch.decide(seen(1, ready=False)) is Action.WAIT
+    assert watch.decide(seen(2)) is Action.APPLY
+
+
+def test_rules_of_an_earlier_process_are_looked_after_at_once() -> None:
+    watch = Watch(captured=True, now=0)
+    assert watch.decide(seen(0, ready=False)) is Action.VERIFY
+    assert watch.decide(seen(1)) is Action.APPLY
+
+
+def test_the_rules_are_looked_at_now_and_then() -> None:
+    watch = running()
+    assert watch.decide(seen(VERIFY_EVERY - 0.1)) is Action.WAIT
+    assert watch.decide(seen(VERIFY_EVERY)) is Action.VERIFY
+    assert watch.decide(seen(VERIFY_EVERY + 1)) is Action.WAIT
+    assert watch.decide(seen(2 * VERIFY_EVERY)) is Action.VERIFY
+
+
+def test_a_failed_apply_is_tried_again_later_and_later() -> None:
+    watch = Watch(captured=False, now=0)
+    assert watch.decide(seen(0)) is Action.APPLY
+    delay = watch.failed(0)
+    assert watch.decide(seen(delay / 2)) is Action.WAIT
+    assert watch.decide(seen(delay)) is Action.APPLY
+    delays = [watch.failed(0) for _ in range(10)]
+    assert delays[-1] > 10 * delay / 2
+
+
+def test_gates_that_open_again_end_the_waiting_after_a_failure() -> None:
+    watch = Watch(captured=False, now=0)
+    watch.decide(seen(0))
+    watch.failed(0)
+    assert watch.decide(seen(0.1, ready=False)) is Action.WAIT
+    assert watch.decide(seen(0.2)) is Action.APPLY
+
+
+def test_a_start_is_watched_closely_and_a_long_wait_is_not() -> None:
+    watch = Watch(captured=False, now=0)
+    assert watch.pause(1) == FAST
+    assert watch.pause(FAST_FOR + 1) == SLOW
+    watch.applied(1)
+    assert watch.pause(1) == SLOW

@@ -1,0 +1,74 @@
+"""Which address the mesh learns."""
+
+import ipaddress
+import socket
+import subprocess
+
+import pytest
+
+from vmagent.config import addresses
+from vmagent.config.address_choice import all_ipv6, choose
+from vmagent.config.addresses import Host, HostAddress
+
+from . import vm
+
+
+def host(*pairs: tuple[str, str], routed: tuple[str, ...] = ()) -> Host:
+    found = tuple(HostAddress(interface=interface, ip=ip) for interface, ip in pairs)
+    return Host(name="vm", addresses=found, routed=routed)
+
+
+def test_the_default_route_decides_and_not_the_order_of_interfaces() -> None:
+    two = host(("eth1", "10.0.0.5"), ("eth0", "192.168.0.204"), routed=("192.168.0.204",))
+    assert choose(two, "") == ("192.168.0.204", "10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    "name", ["docker0", "virbr0", "br-0123456789ab", "cni0", "podman1", "veth12ab", "lxdbr0"]
+)
+def test_an_address_of_a_container_bridge_is_never_registered(name: str) -> None:
+    assert choose(host((name, "172.17.0.1"), ("eth0", "10.0.0.5")), "") == ("10.0.0.5",)
+    assert choose(host((name, "172.17.0.1")), "") == ()
+
+
+def test_a_bridge_that_carries_the_default_route_is_the_machines_own() -> None:
+    assert choose(host(("br0", "10.0.0.5")), "") == ("10.0.0.5",)
+    assert choose(host(("virbr0", "10.0.0.5"), routed=("10.0.0.5",)), "") == ("10.0.0.5",)
+
+
+def test_what_the_operator_gives_comes_first_and_once() -> None:
+    two = host(("eth0", "10.0.0.5"), ("eth1", "10.1.0.5"), routed=("10.0.0.5",))
+    assert choose(two, "10.1.0.5") == ("10.1.0.5", "10.0.0.5")
+    assert choose(two, "203.0.113.9") == ("203.0.113.9", "10.0.0.5", "10.1.0.5")
+
+
+def test_a_route_whose_source_is_no_usable_address_does_not_count() -> None:
+    assert choose(host(("eth0", "10.0.0.5"), routed=("169.254.1.1",)), "") == ("10.0.0.5",)
+
+
+def test_a_machine_without_an_address_waits_for_one() -> None:
+    found = vm.resolved(host=host())
+    assert list(found.missing) == ["an address of this machine"]
+    assert found.problems == ()
+
+
+def test_ipv6_alone_is_told_from_both() -> None:
+    assert all_ipv6(("fd00::1", "2001:db8::2"))
+    assert not all_ipv6(("10.0.0.1", "fd00::1"))
+    assert not all_ipv6(())
+
+
+@pytest.mark.effects
+def test_the_kernel_tells_what_ip_addr_tells() -> None:
+    found = addresses.read()
+    assert found.name == socket.gethostname()
+    said = subprocess.run(
+        ["ip", "-o", "addr", "show", "up"], capture_output=True, text=True, check=True
+    ).stdout
+    wanted = [
+        (words[1], str(ip.ip))
+        for words in map(str.split, said.splitlines())
+        if not (ip := ipaddress.ip_interface(words[3])).is_loopback and not ip.is_link_local
+    ]
+    assert [(address.interface, address.ip) for address in found.addresses] == wanted
+    assert set(found.routed) <= {address.ip for address in found.addresses}

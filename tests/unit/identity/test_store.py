@@ -1,0 +1,94 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from vmagent.identity import store
+from vmagent.identity.credential import Credential
+from vmagent.identity.spiffe import SpiffeId
+from vmagent.runtime import files
+
+VM = SpiffeId(trust_domain="cluster.local", namespace="istio-demo", service_account="vm")
+
+
+def credential(mark: str) -> Credential:
+    key, chain, root = (f"{what} {mark}\n".encode() for what in ("key", "chain", "root"))
+    return Credential(spiffe=VM, key_pem=key, chain_pem=chain, root_pem=root, not_before=0.0, not_after=1.0)
+
+
+def content(found: store.Stored) -> tuple[bytes, bytes, bytes]:
+    return found.key, found.chain, found.root
+
+
+def test_what_was_saved_is_loaded_and_private(tmp_path: Path) -> None:
+    directory = tmp_path / "certs"
+    store.save(directory, credential("a"))
+    [found] = store.load(directory)
+    assert content(found) == (b"key a\n", b"chain a\n", b"root a\n")
+    assert not found.unfinished
+    assert sorted(path.name for path in directory.iterdir()) == ["cert-chain.pem", "key.pem", "root-cert.pem"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()} == {0o600}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_a_first_start_with_only_a_root_finds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "root-cert.pem").write_text("root")
+    assert store.load(tmp_path) == []
+    assert store.load(tmp_path / "absent") == []
+
+
+def test_a_root_that_did_not_change_is_not_touched(tmp_path: Path) -> None:
+    root = tmp_path / "root-cert.pem"
+    root.write_bytes(b"root a\n")
+    before = root.stat()
+    store.save(tmp_path, credential("a"))
+    assert root.stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("survived", range(4))
+def test_a_crash_at_any_step_leaves_a_whole_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    """``survived`` files were written before the power went."""
+    store.save(tmp_path, credential("old"))
+    steps = iter(range(survived))
+    write = files.write
+
+    def failing(path: Path, data: bytes, *, mode: int) -> None:
+        if next(steps, None) is None:
+            raise OSError("power cut")
+        write(path, data, mode=mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", failing)
+        patched.setattr(files, "remove", lambda path: (_ for _ in ()).throw(OSError("power cut")))
+        with pytest.raises(OSError, match="power cut"):
+            store.save(tmp_path, credential("new"))
+    newest = store.load(tmp_path)[0]
+    expected = "new" if survived else "old"
+    assert content(newest)[:2] == (f"key {expected}\n".encode(), f"chain {expected}\n".encode())
+    assert newest.unfinished is bool(survived)
+
+
+def test_half_of_a_journal_is_ignored(tmp_path: Path) -> None:
+    store.save(tmp_path, credential("a"))
+    (tmp_path / ".credential.next").write_bytes(b"key b")
+    [found] = store.load(tmp_path)
+    assert found.key == b"key a\n"
+
+
+def test_a_pair_of_other_tooling_is_read_when_both_files_are_there(tmp_path: Path) -> None:
+    assert store.read_pair(tmp_path) is None
+    (tmp_path / "key.pem").write_bytes(b"k")
+    assert store.read_pair(tmp_path) is None
+    (tmp_path / "cert-chain.pem").write_bytes(b"c")
+    pair = store.read_pair(tmp_path)
+    assert pair is not None
+    assert (pair.key_pem, pair.chain_pem) == (b"k", b"c")
+
+
+def test_the_time_of_receipt_is_when_the_chain_was_written(tmp_path: Path) -> None:
+    store.save(tmp_path, credential("a"))
+    os.utime(tmp_path / "cert-chain.pem", (1000, 1000))
+    assert store.load(tmp_path)[0].received == 1000

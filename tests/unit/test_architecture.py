@@ -1,0 +1,112 @@
+"""The drawing in ARCHITECTURE.md as failing tests: import direction, one door per effect, sizes."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+EVERYWHERE = {"errors", "__version__"}
+MAY_IMPORT = {
+    "errors": set(),
+    "runtime": {"errors"},
+    "config": {"errors"},
+    "identity": {"runtime", "config", "_pb"},
+    "xds": {"runtime", "config", "identity", "_pb"},
+    "sds": {"runtime", "config", "identity", "xds", "_pb"},
+    "dns": {"runtime", "config", "identity", "xds", "_pb"},
+    "health": {"runtime", "config", "identity", "xds", "_pb"},
+    "envoy": {"runtime"},
+    "capture": {"runtime", "config"},
+    "status": {"runtime"},
+}
+"""What a package may import beside itself and ``errors``; agent.py, cli and __main__ may import
+everything.
+"""
+
+ONE_DOOR = {
+    "click": ("vmagent/cli/",),
+    "cryptography": ("vmagent/identity/signer.py",),
+    "dnslib": ("vmagent/dns/wire.py",),
+    "iptc": ("vmagent/capture/backend_legacy.py",),
+    "psutil": ("vmagent/envoy/process.py",),
+    "yaml": ("vmagent/config/",),
+}
+
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 45
+
+MODULES = sorted(
+    path for room in ("vmagent", "lab") for path in (ROOT / room).rglob("*.py") if "_pb" not in path.parts
+)
+
+
+def names(path: Path) -> Iterator[str]:
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            stem = ".".join(filter(None, (base, node.module)))
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_drawing(path: Path) -> None:
+    where = path.relative_to(ROOT)
+    side, room = where.parts[0], where.parts[1].removesuffix(".py")
+    other = "lab" if side == "vmagent" else "vmagent"
+    for name in names(path):
+        head, *rest = name.split(".")
+        assert head not in ("tests", "bench", other), f"{where} imports {name}"
+        if side == "vmagent" and head == "vmagent" and rest and room in MAY_IMPORT:
+            allowed = MAY_IMPORT[room] | EVERYWHERE | {room}
+            assert rest[0] in allowed, f"{where} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_library_has_one_door(path: Path) -> None:
+    where = str(path.relative_to(ROOT))
+    for name in names(path):
+        doors = ONE_DOOR.get(name.split(".")[0])
+        if doors and where.startswith("vmagent/"):
+            assert where.startswith(doors), f"{where} imports {name}; only {', '.join(doors)} may"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_MODULE, f"{path.name}: a room too many?"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+            length = node.end_lineno - node.lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{path.name}: {node.name} has {length} lines"
+
+
+def test_the_long_lived_capture_process_needs_the_standard_library_only() -> None:
+    seen: set[Path] = set()
+    todo = [ROOT / "vmagent/capture/hold.py"]
+    while todo:
+        path = todo.pop()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        for name in names(path):
+            head, *rest = name.split(".")
+            assert head not in {
+                "click",
+                "grpc",
+                "yaml",
+                "google",
+                "psutil",
+                "cryptography",
+                "dnslib",
+                "iptc",
+            }, f"{path.relative_to(ROOT)} imports {name}"
+            if head == "vmagent":
+                for depth in range(1, len(rest) + 1):
+                    stem = ROOT.joinpath("vmagent", *rest[:depth])
+                    todo += [stem.with_suffix(".py"), stem / "__init__.py"]

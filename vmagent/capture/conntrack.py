@@ -1,0 +1,93 @@
+"""Keeps connection tracking loaded, so that turning capture on or off resets nobody's session.
+
+The kernel tracks connections only while some rule needs it, and rewrites addresses only while some NAT
+chain exists. When the last of them goes, every connection that was captured loses its translation and is
+reset, even if Envoy still serves it. So a table of our own mentions ``ct state`` and has an (empty) NAT
+chain, from before the first capture until purge or reboot. It decides nothing about any packet.
+
+Where nft(8) is missing, one rule in iptables' hardly used ``security`` table takes its place. It holds
+tracking only: on nf_tables hosts the translation ends with the nat table, if that was ours and goes
+(flavour legacy never loses it).
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from vmagent.capture import command, save
+from vmagent.capture.flavour import SEARCH, Tools
+from vmagent.capture.rule import Family
+from vmagent.errors import Unavailable
+
+TABLE: Final = "istio_agent_hold"
+_SPEC: Final = '-m conntrack --ctstate NEW -m comment --comment "istio-agent-hold"'
+_NFT_FAMILY: Final[dict[Family, str]] = {"ipv4": "ip", "ipv6": "ip6"}
+
+Kind = Literal["nft", "iptables", "none"]
+
+
+def hold(tools: Tools, families: Sequence[Family], *, search: str = SEARCH) -> Kind:
+    """Loads what is missing of it; what is there is left alone."""
+    if nft := shutil.which("nft", path=search):
+        try:
+            _hold_nft(nft, families)
+        except Unavailable:
+            if tools.flavour == "nft":
+                raise
+        else:
+            return "nft"
+    try:
+        for family in families:
+            _hold_iptables(tools.path(family))
+    except Unavailable as error:
+        command.log.warning(
+            "cannot hold connection tracking: %s; removal will reset captured sessions", error
+        )
+        return "none"
+    return "iptables"
+
+
+def release(tools: Tools, families: Sequence[Family], *, search: str = SEARCH) -> None:
+    """For purge only."""
+    if nft := shutil.which("nft", path=search):
+        present = command.run([nft, "list", "tables"]).split("\n")
+        for family in families:
+            if f"table {_NFT_FAMILY[family]} {TABLE}" in present:
+                command.run([nft, "delete", "table", _NFT_FAMILY[family], TABLE])
+    for family in families:
+        if tools.path(family) and _SPEC.split("--comment ")[1] in command.run([f"{tools.path(family)}-save"]):
+            text = f"*security\n-D OUTPUT {_SPEC}\nCOMMIT\n"
+            command.run([f"{tools.path(family)}-restore", "--noflush"], text=text)
+
+
+def _hold_nft(nft: str, families: Sequence[Family]) -> None:
+    present = command.run([nft, "list", "tables"]).split("\n")
+    text = "".join(
+        _script(_NFT_FAMILY[family])
+        for family in families
+        if f"table {_NFT_FAMILY[family]} {TABLE}" not in present
+    )
+    if text:
+        command.run([nft, "-f", "-"], text=text)
+
+
+def _script(family: str) -> str:
+    """Priorities after everybody else's: the table looks, and never comes between two rules of others."""
+    return "\n".join(
+        (
+            f"add table {family} {TABLE}",
+            f"add chain {family} {TABLE} track {{ type filter hook output priority 300 ; policy accept ; }}",
+            f"add chain {family} {TABLE} translate {{ type nat hook output priority 300 ; policy accept ; }}",
+            f'add rule {family} {TABLE} track ct state new comment "keeps sessions alive; safe to leave"',
+            "",
+        )
+    )
+
+
+def _hold_iptables(tool: str) -> None:
+    live = save.parse(command.run([f"{tool}-save"]))
+    output = live.get("security", {}).get("OUTPUT")
+    if output is None or not any("istio-agent-hold" in spec for spec in output.rules):
+        wait = [] if os.path.basename(tool).endswith("-nft") else ["--wait=30"]
+        command.run([f"{tool}-restore", "--noflush", *wait], text=f"*security\n-A OUTPUT {_SPEC}\nCOMMIT\n")

@@ -1,0 +1,91 @@
+"""Reading the files: the shell around resolve.py.
+
+Owns:      the files' places, what counts as missing, and the look at the root certificate.
+Does not:  look at the token: identity judges it, and waits for a better one.
+Surprise:  what a person must edit is ``Misconfigured``; what may yet come (a file that is copied later, an
+           address that DHCP brings) is ``Missing``, and the daemon waits for it.
+"""
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmagent.config import addresses, pem
+from vmagent.config.addresses import Host
+from vmagent.config.model import Config
+from vmagent.config.problem import Problem, misconfigured
+from vmagent.config.resolve import GONE, Paths, Sources, resolve
+from vmagent.errors import Unavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    config: Config
+    unknown: tuple[Problem, ...]
+    """Keys that mean nothing to us: warnings, errors under ``config check --strict``."""
+    notes: tuple[str, ...]
+    """What is valid and may still surprise, a sentence each."""
+
+
+class Missing(Unavailable):
+    """Nothing is wrong yet: these things may still come. ``paths`` are those that are files."""
+
+    def __init__(self, waiting: Mapping[str, str]) -> None:
+        self.paths = tuple(Path(what) for what in waiting if what.startswith("/"))
+        super().__init__(
+            "waiting for " + ", ".join(f"{what} ({why})" for what, why in waiting.items()),
+            hint="copy what vmagent entry configure wrote to its place" if self.paths else "",
+        )
+
+
+def load(paths: Paths, environ: Mapping[str, str], host: Host) -> Loaded:
+    """Raises ``Misconfigured``, which names every problem, or ``Missing``."""
+    absent: dict[str, str] = {}
+    sources = Sources(
+        cluster_env=_read(paths.cluster_env, absent),
+        sidecar_env=_read(paths.sidecar_env, absent),
+        agent_env=_read(paths.agent_env, absent),
+        mesh=_read(paths.mesh, absent),
+    )
+    found = resolve(paths, sources, environ, host, present=Path.is_file)
+    missing = {what: why for what, why in absent.items() if why != GONE} | dict(found.missing)
+    problems = list(found.problems)
+    upstreams = (found.config.control_plane.xds, found.config.control_plane.ca)
+    for root in dict.fromkeys(peer.root_cert for peer in upstreams if peer.tls and peer.root_cert):
+        data = _read(root, missing)
+        if data is not None:
+            problems += damage(data, root)
+    if problems:
+        raise misconfigured(problems)
+    if missing:
+        raise Missing(missing)
+    return Loaded(config=found.config, unknown=found.unknown, notes=found.notes)
+
+
+def _read(path: Path, absent: dict[str, str]) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        absent[str(path)] = GONE
+    except PermissionError:
+        absent[str(path)] = f"not readable; chown istio-proxy {shlex.quote(str(path))}"
+    except IsADirectoryError:
+        absent[str(path)] = "a directory where a file should be"
+    return None
+
+
+def damage(data: bytes, path: Path) -> list[Problem]:
+    """What is wrong with a root certificate as a file."""
+    try:
+        pem.certificates(data)
+    except pem.Damaged as damaged:
+        remedy = f"copy the root-cert.pem that vmagent entry configure wrote to {path}"
+        return [Problem(where=f"{path}:{damaged.line}", key="", value=None, why=str(damaged), remedy=remedy)]
+    return []
+
+
+def here(paths: Paths) -> Loaded:
+    """``load`` with this process's environment and this machine's addresses: the door to both."""
+    return load(paths, os.environ, addresses.read())

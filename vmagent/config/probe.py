@@ -1,0 +1,99 @@
+"""The application's readiness probe: from a checked ``readinessProbe`` to a typed ``Probe``.
+
+Owns:      what a probe must have, and the defaults of Istio's API (0 and absent mean the default).
+Does not:  probe anything (the health room does).
+Surprise:  failureThreshold defaults to 3, as the API documents; Istio's code uses 1.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from vmagent.config.model import Exec, Grpc, HttpGet, Json, Probe, TcpSocket
+from vmagent.config.schema import Wrong
+
+METHODS: Final = ("httpGet", "tcpSocket", "exec", "grpc")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A header name (RFC 9110)."""
+
+
+def probe(document: Mapping[str, Json], default_host: str) -> Probe:
+    """``document`` passed the schema: types are right, ports in range. Raises ``Wrong``."""
+    methods = [name for name in METHODS if name in document]
+    if len(methods) != 1:
+        raise Wrong(
+            f"has {' and '.join(methods) or 'no method'}",
+            f"give exactly one of {', '.join(METHODS)}",
+        )
+    body = document[methods[0]]
+    assert isinstance(body, dict)
+    return Probe(
+        method=_method(methods[0], body),
+        default_host=default_host,
+        initial_delay=_number(document, "initialDelaySeconds", 0),
+        timeout=_number(document, "timeoutSeconds", 1),
+        period=_number(document, "periodSeconds", 10),
+        success_threshold=_number(document, "successThreshold", 1),
+        failure_threshold=_number(document, "failureThreshold", 3),
+    )
+
+
+def _number(document: Mapping[str, Json], key: str, default: int) -> int:
+    value = document.get(key)
+    return value if isinstance(value, int) and value else default
+
+
+def _text(body: Mapping[str, Json], key: str) -> str:
+    value = body.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _port(body: Mapping[str, Json], method: str) -> int:
+    port = body.get("port")
+    if not isinstance(port, int):
+        raise Wrong(f"{method} has no port", "write port: NUMBER")
+    return port
+
+
+def _method(name: str, body: Mapping[str, Json]) -> HttpGet | TcpSocket | Exec | Grpc:
+    match name:
+        case "httpGet":
+            return HttpGet(
+                port=_port(body, name),
+                path=_text(body, "path") or "/",
+                host=_text(body, "host"),
+                scheme=_scheme(_text(body, "scheme")),
+                headers=_headers(body.get("httpHeaders")),
+            )
+        case "tcpSocket":
+            return TcpSocket(port=_port(body, name), host=_text(body, "host"))
+        case "grpc":
+            return Grpc(port=_port(body, name), service=_text(body, "service"))
+        case _:
+            command = body.get("command")
+            words = (
+                tuple(word for word in command if isinstance(word, str)) if isinstance(command, list) else ()
+            )
+            if not words or not words[0]:
+                raise Wrong("exec has no command", "write command: [PROGRAM, ARGUMENT, ...]")
+            return Exec(command=words)
+
+
+def _scheme(text: str) -> Literal["http", "https"]:
+    match text.lower():
+        case "" | "http":
+            return "http"
+        case "https":
+            return "https"
+        case _:
+            raise Wrong(f"httpGet has the scheme {text!r}", "write scheme: HTTP or HTTPS")
+
+
+def _headers(value: Json) -> tuple[tuple[str, str], ...]:
+    headers: list[tuple[str, str]] = []
+    for item in value if isinstance(value, list) else []:
+        name, text = (_text(item, "name"), _text(item, "value")) if isinstance(item, dict) else ("", "")
+        if not _TOKEN.fullmatch(name) or "\n" in text or "\r" in text:
+            raise Wrong(f"{name!r} is not a header", "write - name: NAME and value: TEXT on one line each")
+        headers.append((name, text))
+    return tuple(headers)

@@ -1,0 +1,235 @@
+"""From what was read to one ``Config``: pure, and everything that is wrong comes out at once.
+
+Owns:      the order of work: env files, mesh file, merged ProxyConfig, sections; the checks that span them.
+Does not:  read anything (load.py).
+Surprise:  a bad value is replaced by its default and resolution goes on: ``Resolution.config`` is fit for
+           use only without problems and with nothing missing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmagent.config import address_choice, envfile, layers, meshfile, node, sections, settings, upstreams
+from vmagent.config.addresses import Host
+from vmagent.config.layers import Environment
+from vmagent.config.merge import XDS_PORT, Merged, istiod, merge
+from vmagent.config.model import Config, Envoy, Origin, Status, Value
+from vmagent.config.problem import Problem
+from vmagent.config.schema import Wrong
+
+GONE = "no such file"
+_NO_ADDRESS = "0.0.0.0"
+"""Stands for an address while the rest is looked through; such a ``Resolution`` has something missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where the operator puts files. ``base`` is what Istio's relative paths start from."""
+
+    cluster_env: Path = Path("/var/lib/istio/envoy/cluster.env")
+    sidecar_env: Path = Path("/var/lib/istio/envoy/sidecar.env")
+    agent_env: Path = Path("/etc/istio-agent/agent.env")
+    mesh: Path = Path("/etc/istio/config/mesh")
+    base: Path = Path("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The files' contents. None: there is no such file."""
+
+    cluster_env: bytes | None = None
+    sidecar_env: bytes | None = None
+    agent_env: bytes | None = None
+    mesh: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    config: Config
+    problems: tuple[Problem, ...]
+    unknown: tuple[Problem, ...]
+    missing: Mapping[str, str]
+    """What to wait for, and why."""
+    notes: tuple[str, ...]
+
+
+def resolve(
+    paths: Paths,
+    sources: Sources,
+    environ: Mapping[str, str],
+    host: Host,
+    *,
+    present: Callable[[Path], bool],
+) -> Resolution:
+    """``present``: is there such a regular file?"""
+    environment, problems = _environment(paths, sources, environ)
+    mesh = meshfile.parse(sources.mesh or b"", str(paths.mesh))
+    said = environment.value(settings.PROXY_CONFIG)
+    inline = meshfile.parse(said.text.encode(), f"{said.origin} (PROXY_CONFIG)", bare=True)
+    merged = merge(mesh, str(paths.mesh), inline, environment)
+    environment = environment.below(merged.layer())
+    ips = address_choice.choose(
+        host, environment.get(settings.ISTIO_SVC_IP) or environment.get(settings.INSTANCE_IP)
+    )
+    missing = _missing(paths, sources, environment, ips)
+    config, wrong = _config(paths, environment, merged, mesh.trust_domain, host, ips, present)
+    if not config.workload.service_account and str(paths.cluster_env) not in missing:
+        environment.problem(
+            "SERVICE_ACCOUNT", "not set", f"add SERVICE_ACCOUNT='NAME' to {paths.cluster_env}"
+        )
+    for setting in settings.SETTINGS.values():
+        environment.get(setting)  # also those that other rooms read: a bad value is told by its line
+    documents = [*mesh.problems, *inline.problems]
+    if any("readinessProbe" in problem.key for problem in documents):  # a port out of range is no port
+        wrong = [problem for problem in wrong if not problem.key.endswith(".readinessProbe")]
+    problems += [*documents, *environment.problems, *wrong]
+    return Resolution(
+        config=config,
+        problems=tuple(problems),
+        unknown=(*layers.unknown(environment), *mesh.unknown, *inline.unknown),
+        missing=missing,
+        notes=tuple(_notes(environment, merged)),
+    )
+
+
+def _environment(
+    paths: Paths, sources: Sources, environ: Mapping[str, str]
+) -> tuple[Environment, list[Problem]]:
+    """Files may refer to the environment, cluster.env also to sidecar.env, which Istio reads before it."""
+    sidecar = envfile.parse(sources.sidecar_env or b"", paths.sidecar_env, environ)
+    before = {**environ, **{key: entry.value for key, entry in sidecar.values.items()}}
+    cluster = envfile.parse(sources.cluster_env or b"", paths.cluster_env, before)
+    own = envfile.parse(sources.agent_env or b"", paths.agent_env, environ)
+    environment = Environment(
+        (
+            layers.from_file(cluster, "cluster.env"),
+            layers.from_file(sidecar, "sidecar.env"),
+            layers.from_file(own, "agent.env"),
+            layers.from_environment(environ),
+        )
+    )
+    return environment, [*cluster.problems, *sidecar.problems, *own.problems]
+
+
+def _missing(
+    paths: Paths, sources: Sources, environment: Environment, ips: tuple[str, ...]
+) -> dict[str, str]:
+    """cluster.env may be missing where somebody else says who we are, as a pod's environment does."""
+    missing: dict[str, str] = {}
+    if sources.cluster_env is None and not environment.is_set(settings.SERVICE_ACCOUNT):
+        missing[str(paths.cluster_env)] = GONE
+    if not ips:
+        missing["an address of this machine"] = "no interface has one yet; or set ISTIO_SVC_IP"
+    return missing
+
+
+def _config(
+    paths: Paths,
+    environment: Environment,
+    merged: Merged,
+    trust_domain: str,
+    host: Host,
+    ips: tuple[str, ...],
+    present: Callable[[Path], bool],
+) -> tuple[Config, list[Problem]]:
+    roots = upstreams.roots(environment, paths.base, present)
+    flag = sections.Flags(environment)
+    who = sections.workload(environment, trust_domain, ips or (_NO_ADDRESS,), host.name, flag)
+    probe = sections.readiness(environment, merged, who)
+    proxy = sections.envoy(environment, merged, paths.base, flag)
+    status = sections.status(environment, merged)
+    config = Config(
+        workload=who,
+        control_plane=upstreams.control_plane(environment, merged, roots),
+        credentials=upstreams.credentials(environment, paths.base),
+        node=node.node(environment, merged, who),
+        envoy=proxy,
+        dns=sections.dns(environment, who, paths.base),
+        probe=None if isinstance(probe, Wrong) else probe,
+        status=status,
+        capture=sections.capture(environment),
+        agent=sections.agent(environment, flag),
+        origins=_origins(environment, merged),
+    )
+    wrong = [*_fields(merged, proxy), *_ports(merged, environment, proxy, status)]
+    if isinstance(probe, Wrong):
+        wrong.append(_field(merged, "readinessProbe", str(probe), probe.remedy))
+    return config, wrong
+
+
+# --- checks that span fields ------------------------------------------------------------------------------
+
+
+def _field(merged: Merged, key: str, why: str, remedy: str) -> Problem:
+    said = merged.origins[f"defaultConfig.{key}"][0]
+    value = None if isinstance(merged.proxy_config[key], dict | list) else said.text
+    return Problem(where=str(said.origin), key=f"defaultConfig.{key}", value=value, why=why, remedy=remedy)
+
+
+def _fields(merged: Merged, proxy: Envoy) -> Iterator[Problem]:
+    for key in ("configPath", "binaryPath"):
+        if not merged.text(key):
+            yield _field(merged, key, "empty", "write a path or leave the line out")
+    if proxy.drain_time < 1 or not proxy.drain_time.is_integer():
+        yield _field(merged, "drainDuration", "not whole seconds", "write whole seconds, as in 45s")
+    if proxy.termination_drain < 0:
+        yield _field(merged, "terminationDrainDuration", "negative", "write seconds, as in 5s")
+
+
+def _ports(merged: Merged, environment: Environment, proxy: Envoy, status: Status) -> Iterator[Problem]:
+    """Two listeners of ours on one port: found here, and not when the second one fails to bind."""
+    taken = {proxy.admin_port: "proxyAdminPort", 15001: "outbound traffic", 15006: "inbound traffic"}
+    if status.port in taken:
+        yield _field(merged, "statusPort", f"taken by {taken[status.port]}", "write another port")
+    taken[status.port] = "statusPort"
+    for setting in (
+        settings.HEALTH_PORT,
+        settings.PROMETHEUS_PORT,
+        settings.SECURE_PORT,
+        settings.SECURE_MERGED_PORT,
+    ):
+        port = environment.get(setting)
+        if port in taken:
+            value = environment.value(setting)
+            why = f"taken by {taken[port]}"
+            yield Problem(
+                where=str(value.origin),
+                key=setting.name,
+                value=value.text,
+                why=why,
+                remedy="write another port",
+            )
+        elif port:
+            taken[port] = setting.name
+
+
+def _notes(environment: Environment, merged: Merged) -> Iterator[str]:
+    for name in environment.names():
+        value = environment.values(name)[0]
+        reason = settings.UNUSED.get(name, "")
+        if reason and value.origin.kind != "environment":
+            yield f"{value.origin}: {name} has no effect here: {reason}"
+    for flag in sections.Flags(environment).unused:
+        yield f"{environment.value(settings.AGENT_FLAGS).origin}: --{flag} has no effect here"
+    discovery = merged.origins["defaultConfig.discoveryAddress"][0]
+    if not environment.is_set(settings.CA_ADDR) and discovery.text != str(istiod(environment, XDS_PORT)):
+        yield f"{discovery.origin}: the CA is asked at {discovery.text} too; CA_ADDR would say otherwise"
+    mine, pod = environment.text("ISTIO_NAMESPACE"), environment.text("POD_NAMESPACE")
+    if mine and pod and mine != pod:
+        where = environment.values("POD_NAMESPACE")[0].origin
+        yield f"{where}: POD_NAMESPACE={pod} does not count, ISTIO_NAMESPACE={mine} does"
+
+
+def _origins(environment: Environment, merged: Merged) -> dict[str, tuple[Value, ...]]:
+    found: dict[str, tuple[Value, ...]] = {}
+    for name, setting in settings.SETTINGS.items():
+        default = Value(text=setting.default, origin=Origin(kind="default", where="default"))
+        found[name] = (*environment.values(name), default)
+        if not environment.is_set(setting) and len(found[name]) > 1:
+            found[name] = (default, *environment.values(name))
+    for name in environment.names():
+        if name in settings.UNUSED or name.startswith(settings.OPEN_PREFIXES):
+            found.setdefault(name, environment.values(name))
+    found["CA_ADDR"] = upstreams.ca_origin(environment, merged)
+    return found | dict(merged.origins)

@@ -1,0 +1,208 @@
+"""Each section of the configuration from the layers: what the words mean, put into types.
+
+Owns:      Workload, Envoy, Dns, Probe, Status, CaptureInputs, Agent.
+Does not:  decide about the control plane (upstreams.py) or the node (node.py); read anything.
+Surprise:  nothing here raises for a bad value: the environment notes it, so that all problems are found.
+"""
+
+from pathlib import Path
+
+from vmagent.config import flags, settings, syntax
+from vmagent.config.layers import Environment
+from vmagent.config.merge import Merged
+from vmagent.config.model import (
+    Agent,
+    CaptureInputs,
+    Dns,
+    Envoy,
+    Probe,
+    Status,
+    Value,
+    Workload,
+)
+from vmagent.config.probe import probe
+from vmagent.config.schema import Wrong, seconds
+from vmagent.config.upstreams import rooted
+
+DEFAULT_TRUST_DOMAIN = "cluster.local"
+PARENT_SHUTDOWN = 60.0
+"""Seconds after which a replaced Envoy ends: Istio's default while it hot-restarted, above drainDuration."""
+
+
+class Flags:
+    """What ISTIO_AGENT_FLAGS says that counts."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self.unused: tuple[str, ...] = ()
+        self._found: dict[str, str] = {}
+        try:
+            self._found, self.unused = flags.parse(environment.get(settings.AGENT_FLAGS))
+        except ValueError as remedy:
+            environment.problem("ISTIO_AGENT_FLAGS", "a flag that is not understood", str(remedy))
+
+    def get(self, name: str, default: str) -> str:
+        return self._found.get(name) or default
+
+    def refuse(self, name: str, remedy: str) -> None:
+        self._environment.problem("ISTIO_AGENT_FLAGS", f"--{name} has no such value", remedy)
+
+
+def workload(
+    environment: Environment, mesh_trust_domain: str, ips: tuple[str, ...], host_name: str, flag: Flags
+) -> Workload:
+    name = environment.get(settings.POD_NAME) or host_name.partition(".")[0]
+    namespace = environment.get(settings.ISTIO_NAMESPACE) or environment.get(settings.POD_NAMESPACE)
+    labels = environment.get(settings.LABELS)
+    return Workload(
+        name=name,
+        namespace=namespace,
+        service_account=environment.get(settings.SERVICE_ACCOUNT),
+        trust_domain=environment.get(settings.TRUST_DOMAIN) or mesh_trust_domain or DEFAULT_TRUST_DOMAIN,
+        cluster_id=environment.get(settings.CLUSTER_ID),
+        mesh_id=environment.get(settings.MESH_ID),
+        network=environment.get(settings.NETWORK),
+        group=environment.get(settings.GROUP),
+        workload_name=environment.get(settings.WORKLOAD_NAME),
+        service=environment.get(settings.ISTIO_SERVICE),
+        labels=labels or {},
+        ips=ips,
+        dns_domain=flag.get("domain", f"{namespace}.svc.cluster.local"),
+    )
+
+
+def envoy(environment: Environment, merged: Merged, base: Path, flag: Flags) -> Envoy:
+    config_dir = rooted(base, merged.text("configPath"))
+    level, components = _levels(flag)
+    hbone, discovery = environment.get(settings.ENABLE_HBONE), environment.get(settings.METADATA_DISCOVERY)
+    custom, override = merged.text("customConfigFile"), environment.get(settings.BOOTSTRAP_OVERRIDE)
+    outlier = flag.get("outlierLogPath", "")
+    return Envoy(
+        binary=rooted(base, merged.text("binaryPath")),
+        config_dir=config_dir,
+        proxy_config=merged.proxy_config,
+        admin_port=merged.number("proxyAdminPort"),
+        health_port=environment.get(settings.HEALTH_PORT),
+        prometheus_port=environment.get(settings.PROMETHEUS_PORT),
+        secure_metrics_port=environment.get(settings.SECURE_PORT),
+        secure_merged_metrics_port=environment.get(settings.SECURE_MERGED_PORT),
+        log_level=level,
+        component_log_levels=components,
+        concurrency=_concurrency(merged, flag),
+        drain_time=seconds(merged.proxy_config["drainDuration"]),
+        parent_shutdown_time=_duration(merged, "parentShutdownDuration", PARENT_SHUTDOWN),
+        termination_drain=seconds(merged.proxy_config["terminationDrainDuration"]),
+        exit_on_zero=environment.get(settings.EXIT_ON_ZERO),
+        minimum_drain=environment.get(settings.MINIMUM_DRAIN),
+        file_flush_interval=_duration(merged, "fileFlushInterval", 1.0),
+        file_flush_min_kb=merged.number("fileFlushMinSizeKb"),
+        skip_deprecated_logs=environment.get(settings.SKIP_DEPRECATED),
+        core_dump=environment.get(settings.CORE_DUMP),
+        custom_config_file=rooted(base, custom) if custom else None,
+        bootstrap_override=Path(override) if override else None,
+        outlier_log=rooted(base, outlier) if outlier else None,
+        delta_xds=environment.get(settings.DELTA_XDS),
+        dual_stack=environment.get(settings.DUAL_STACK),
+        metadata_discovery=hbone if discovery is None else discovery,
+        status_proxy_protocol=environment.get(settings.PROXY_PROTOCOL),
+        metrics_localhost_only=environment.get(settings.LOCALHOST_METRICS),
+        xds_socket=config_dir / "XDS",
+        host_ip=environment.get(settings.HOST_IP),
+    )
+
+
+def _duration(merged: Merged, key: str, default: float) -> float:
+    value = merged.proxy_config.get(key)
+    return default if value is None else seconds(value)
+
+
+def _concurrency(merged: Merged, flag: Flags) -> int:
+    given = flag.get("concurrency", "")
+    if not given:
+        return merged.number("concurrency")
+    try:
+        return syntax.integer(0, 4096)(given)
+    except ValueError as remedy:
+        flag.refuse("concurrency", str(remedy))
+        return 0
+
+
+def _levels(flag: Flags) -> tuple[str, tuple[str, ...]]:
+    """Envoy's level and those of its components: ``warning,upstream:debug``."""
+    wanted = flag.get("proxyLogLevel", "warning")
+    components = flag.get("proxyComponentLogLevel", "")
+    for name, text in (("proxyLogLevel", wanted), ("proxyComponentLogLevel", components)):
+        try:
+            syntax.envoy_levels(text or "warning")
+        except ValueError as remedy:
+            flag.refuse(name, str(remedy))
+            return "warning", ()
+    items = [item for item in f"{wanted},{components}".split(",") if item]
+    levels = [item for item in items if ":" not in item]
+    return (levels[-1] if levels else "warning"), tuple(item for item in items if ":" in item)
+
+
+def dns(environment: Environment, who: Workload, base: Path) -> Dns:
+    return Dns(
+        enabled=environment.get(settings.DNS_CAPTURE) or environment.get(settings.DNS_SERVER),
+        auto_allocate=environment.get(settings.DNS_AUTO_ALLOCATE),
+        listen=environment.get(settings.DNS_ADDR),
+        namespace=who.namespace,
+        domain=who.dns_domain,
+        forward_timeout=environment.get(settings.DNS_TIMEOUT),
+        parallel=environment.get(settings.DNS_PARALLEL),
+        resolv_conf=base / "etc/resolv.conf",
+    )
+
+
+def readiness(environment: Environment, merged: Merged, who: Workload) -> Probe | Wrong | None:
+    """``Wrong`` is for the caller to report: it knows the file and the line."""
+    document = merged.proxy_config.get("readinessProbe")
+    if not isinstance(document, dict):
+        return None
+    host = "localhost" if environment.get(settings.LEGACY_LOCALHOST) else who.address
+    try:
+        return probe(document, host)
+    except Wrong as wrong:
+        return wrong
+
+
+def status(environment: Environment, merged: Merged) -> Status:
+    targets = environment.get(settings.SCRAPE)
+    return Status(
+        port=merged.number("statusPort"),
+        merge_envoy_stats=environment.get(settings.MERGE_STATS),
+        metrics_localhost_only=environment.get(settings.LOCALHOST_METRICS),
+        scrape=targets or (),
+    )
+
+
+def capture(environment: Environment) -> CaptureInputs:
+    """ISTIO_META_DNS_CAPTURE and ISTIO_DUAL_STACK count before their older names, as in istio-iptables."""
+    values = {name: found[0] for name in settings.CAPTURE if (found := environment.values(name))}
+    for setting in (settings.DNS_CAPTURE, settings.DUAL_STACK):
+        if environment.is_set(setting):
+            values[setting.name] = environment.value(setting)
+    answer = "true" if environment.get(settings.DNS_CAPTURE) else "false"
+    origin = environment.value(settings.DNS_CAPTURE).origin
+    values[settings.DNS_CAPTURE.name] = Value(text=answer, origin=origin)
+    return CaptureInputs(values=values, custom=environment.get(settings.CUSTOM_IP_TABLES))
+
+
+def agent(environment: Environment, flag: Flags) -> Agent:
+    level = environment.get(settings.LOG_LEVEL)
+    if not environment.is_set(settings.LOG_LEVEL) and (wanted := flag.get("log_output_level", "")):
+        said = [
+            item for item in wanted.split(",") if ":" not in item or item.split(":")[0] in ("default", "all")
+        ]
+        try:
+            level = settings.LOG_LEVEL.parse(said[-1].rpartition(":")[2]) if said else level
+        except ValueError as remedy:
+            flag.refuse("log_output_level", str(remedy))
+    return Agent(
+        log_level=level,
+        run_dir=Path(environment.get(settings.RUN_DIR)),
+        state_dir=Path(environment.get(settings.STATE_DIR)),
+        capture_policy=environment.get(settings.CAPTURE_POLICY),
+        capture_backend=environment.get(settings.CAPTURE_BACKEND),
+    )

@@ -1,0 +1,71 @@
+"""Probes again and again, and publishes what changes.
+
+Surprise: Envoy counts, too. While it cannot take traffic the application is not asked, since no request could
+          reach it; the reason is then Envoy's.
+"""
+
+import logging
+from collections.abc import Callable
+
+from vmagent.health.checks import Check, check
+from vmagent.health.config import ProbeConfig
+from vmagent.health.verdict import Tally, Verdict, after
+from vmagent.runtime.clock import Clock
+from vmagent.runtime.latest import Latest
+
+log = logging.getLogger("healthcheck")  # Istio's name for this scope
+
+
+class HealthWatch:
+    """A Part. ``envoy_ready`` returns None, or the reason why Envoy is not ready; it must not block."""
+
+    name = "health"
+    grace = 1.0
+
+    def __init__(
+        self,
+        probe: ProbeConfig,
+        verdicts: Latest[Verdict],
+        *,
+        envoy_ready: Callable[[], str | None],
+        clock: Clock,
+        check: Check = check,
+    ) -> None:
+        self._probe = probe
+        self._verdicts = verdicts
+        self._envoy_ready = envoy_ready
+        self._clock = clock
+        self._check = check
+        self._tally = Tally()
+        self.last = ""
+        """What the last probe found, whatever the thresholds: empty is success. For status."""
+
+    async def run(self) -> None:
+        """The first probe comes right after the initial delay. A probe that outlasts the period delays the
+        next one; the ticks it missed are dropped."""
+        await self._clock.sleep(self._probe.initial_delay)
+        due = self._clock.monotonic()
+        while True:
+            self._weigh(self._envoy_ready() or await self._check(self._probe))
+            now = self._clock.monotonic()
+            due += self._probe.period * max(1, -(-(now - due) // self._probe.period))
+            await self._clock.sleep(max(0.0, due - now))
+
+    async def drain(self) -> None:
+        """Nothing to finish: the control plane learns of our leaving by the end of the stream."""
+
+    def _weigh(self, failure: str | None) -> None:
+        self.last = failure or ""
+        self._tally, verdict = after(
+            self._tally,
+            failure,
+            successes=self._probe.success_threshold,
+            failures=self._probe.failure_threshold,
+        )
+        if verdict is None:
+            return
+        if verdict.healthy:
+            log.info("application is healthy")
+        else:
+            log.warning("application is unhealthy: %s", verdict.message)
+        self._verdicts.publish(verdict)

@@ -1,0 +1,66 @@
+"""The identity room's own section: values that are already parsed and absolute."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from vmagent.identity.endpoint import Endpoint
+from vmagent.identity.spiffe import SpiffeId
+
+MIN_RSA_BITS: Final = 2048
+"""Istio's own floor."""
+
+PLAINTEXT_PORT: Final = 15010
+"""istiod's port without TLS; Istio's agent decides by the port too. There is no other switch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySpec:
+    """P256 is our default (Istio's is RSA 2048): a hundred times cheaper to make, and what its own ztunnel
+    uses.
+    """
+
+    algorithm: Literal["P256", "P384", "RSA"] = "P256"
+    rsa_bits: int = MIN_RSA_BITS
+    pkcs8: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rsa_bits < MIN_RSA_BITS:
+            raise ValueError(f"an RSA key of {self.rsa_bits} bits is too small: at least {MIN_RSA_BITS}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityConfig:
+    """``grace_ratio``: the share of a certificate's life that is left when renewal begins; ``grace_jitter``:
+    how far, up or down, each VM moves that share. ``headers`` go along with each call to the CA
+    (CA_HEADER_*).
+    """
+
+    spiffe: SpiffeId
+    token: Path
+    ca: Endpoint
+    root_cert: Path | None
+    """None: trust the operating system's roots."""
+    cluster_id: str = ""
+    cert_signer: str = ""
+    ttl: int = 24 * 3600
+    """Seconds asked for; the CA may give less."""
+    output_dir: Path | None = Path("/etc/certs")
+    """Where the credential is kept between starts (OUTPUT_CERTS). None: in memory only."""
+    prov_dir: Path | None = None
+    """Client certificate towards the CA (PROV_CERT). Equal to ``output_dir`` or None: our own credential
+    serves.
+    """
+    key: KeySpec = field(default_factory=KeySpec)
+    grace_ratio: float = 0.5
+    grace_jitter: float = 0.01
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def tls(self) -> bool:
+        return self.ca.port != PLAINTEXT_PORT
+
+    @property
+    def foreign_prov_dir(self) -> Path | None:
+        """A directory of client certificates that other tooling looks after, if there is one."""
+        return None if self.prov_dir == self.output_dir else self.prov_dir

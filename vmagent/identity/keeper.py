@@ -1,0 +1,283 @@
+"""Keeps this VM in possession of a valid credential.
+
+Owns:      when to obtain one, what introduces us while doing so, and the gate ``identity``.
+Does not:  know who uses the credential: it is published as the latest value.
+Surprise:  a failed renewal changes nothing for anybody: the gate stays open until the certificate itself has
+           expired.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
+from vmagent.identity import ca_client, filewatch, keys, rotation, store, token, trust
+from vmagent.identity.config import IdentityConfig
+from vmagent.identity.credential import Credential, KeyPair
+from vmagent.identity.spiffe import SpiffeId
+from vmagent.identity.token import Token
+from vmagent.runtime.clock import Clock, rfc3339
+from vmagent.runtime.latest import Latest
+
+log = logging.getLogger("cache")  # Istio's name for this scope
+
+LONGEST_NAP: Final = 60.0
+"""Seconds of sleep at a time, so that a machine that slept itself, or whose clock was set, notices soon."""
+
+REPEAT: Final = 60.0
+"""Seconds after which an unchanged failure to renew is logged again. (A closed gate is repeated by its
+owner.)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """``open()`` when we hold a valid credential, ``close(why)`` when we do not."""
+
+    open: Callable[[], None]
+    close: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityStatus:
+    """For status and metrics. Times are epoch seconds; ``problem`` is why the last attempt failed, or
+    empty."""
+
+    spiffe: SpiffeId
+    not_after: float | None
+    renews_at: float | None
+    token_expires: float | None
+    problem: str
+    attempts: int
+    failures: int
+
+
+class Keeper:
+    """A Part. Publishes successes only, to ``credentials``."""
+
+    name = "identity"
+    grace = 1.0
+
+    def __init__(
+        self,
+        config: IdentityConfig,
+        credentials: Latest[Credential],
+        gate: Gate,
+        *,
+        clock: Clock,
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        self._config = config
+        self._credentials = credentials
+        self._gate = gate
+        self._clock = clock
+        self._roll = roll
+        self._renew_at: float | None = None
+        self._problem: VmagentError | None = None
+        self._said: tuple[str, float] = ("", 0.0)
+        self._attempts = 0
+        self._failures = 0
+        self._saving = asyncio.Lock()
+
+    async def run(self) -> None:
+        await self._resume()
+        while True:
+            await self._until_renewal()
+            await self._renew()
+
+    async def drain(self) -> None:
+        """A certificate that was just published still gets to disk. A child ends with its block."""
+        async with self._saving:
+            return
+
+    @property
+    def status(self) -> IdentityStatus:
+        """Reads the token file; cheap enough for a person's question, not for a loop."""
+        held = self._credentials.value
+        return IdentityStatus(
+            spiffe=self._config.spiffe,
+            not_after=held.not_after if held else None,
+            renews_at=self._renew_at,
+            token_expires=self._token().expires,
+            problem=_sentence(self._problem) if self._problem else "",
+            attempts=self._attempts,
+            failures=self._failures,
+        )
+
+    # --- from the last run ----------------------------------------------------------------------------------
+
+    async def _resume(self) -> None:
+        """A credential from the last run is used at once, whatever state CA and token are in."""
+        directory = self._config.output_dir
+        if directory is None:
+            return
+        try:
+            found = await asyncio.to_thread(store.load, directory)
+        except OSError as error:
+            log.warning("stored certificate in %s cannot be read: %s", directory, error.strerror)
+            return
+        for stored in found:
+            if credential := await self._judge(stored):
+                # A CA sets NotBefore back; we got it when we wrote it. A copied file may bear any date.
+                received = min(max(stored.received, credential.not_before), self._clock.now())
+                self._take(credential, received)
+                log.info("returned workload certificate from cache\tttl=%s", self._ttl(credential))
+                if stored.unfinished:
+                    await self._save(credential)
+                return
+
+    async def _judge(self, stored: store.Stored) -> Credential | None:
+        try:
+            async with keys.signer() as signer:
+                return await signer.check(
+                    key=stored.key,
+                    chain=stored.chain,
+                    root=stored.root,
+                    spiffe=self._config.spiffe,
+                    now=self._clock.now(),
+                )
+        except VmagentError as problem:
+            log.warning("stored certificate in %s is not used: %s", self._config.output_dir, problem)
+            return None
+
+    # --- waiting --------------------------------------------------------------------------------------------
+
+    async def _until_renewal(self) -> None:
+        while self._renew_at is not None and (left := self._renew_at - self._clock.now()) > 0:
+            await self._clock.sleep(min(left, LONGEST_NAP))
+
+    async def _renew(self) -> None:
+        """Returns with a fresh credential in place, however long that takes."""
+        kind, delays = rotation.AWAY, rotation.AWAY.delays(self._roll)
+        while True:
+            before = filewatch.look(
+                self._inputs
+            )  # before they are read, or a change in between would be missed
+            problem = await self._attempt()
+            if problem is None:
+                return
+            self._report(problem)
+            suited = rotation.AWAY if isinstance(problem, Unavailable) else rotation.SAID_NO
+            if suited is not kind:
+                kind, delays = suited, suited.delays(self._roll)
+            wait = rotation.retry_in(next(delays), now=self._clock.now(), expires=self._expires)
+            if await filewatch.changed(self._inputs, before, within=wait, clock=self._clock):
+                delays = kind.delays(self._roll)
+
+    @property
+    def _inputs(self) -> filewatch.Paths:
+        config, directory = self._config, self._config.foreign_prov_dir
+        paths = [config.token] + ([config.root_cert] if config.root_cert else [])
+        return tuple(paths + ([directory / store.KEY, directory / store.CHAIN] if directory else []))
+
+    @property
+    def _expires(self) -> float | None:
+        held = self._credentials.value
+        return held.not_after if held else None
+
+    # --- obtaining ------------------------------------------------------------------------------------------
+
+    async def _attempt(self) -> VmagentError | None:
+        """None: it worked, and the new credential is published."""
+        self._attempts += 1
+        began = self._clock.monotonic()
+        try:
+            credential = await self._obtain()
+        except VmagentError as problem:
+            self._failures += 1
+            self._problem = problem
+            return problem
+        self._take(credential, self._clock.now())
+        took = (self._clock.monotonic() - began) * 1000
+        log.info(
+            "generated new workload certificate\tresourceName=default\tlatency=%.0fms\tttl=%s",
+            took,
+            self._ttl(credential),
+        )
+        await self._save(credential)
+        return None
+
+    async def _obtain(self) -> Credential:
+        """With certificate and token; if the CA has something against that, with the token alone: a
+        certificate that it cannot verify ends the handshake before the token is looked at."""
+        roots = trust.read(self._config.root_cert) if self._config.tls else None
+        introduction = self._token()
+        pair = await asyncio.to_thread(self._pair)
+        if introduction.hopeless and pair is None:
+            raise Misconfigured(introduction.problem, hint=introduction.hint)
+        if pair is not None and roots is not None:
+            try:
+                return await self._ask(roots, pair, introduction)
+            except (ca_client.HungUp, Refused) as problem:
+                if introduction.hopeless:
+                    raise
+                log.debug("trying again with the token alone: %s", problem)
+        return await self._ask(roots, None, introduction)
+
+    async def _ask(self, roots: trust.Roots | None, pair: KeyPair | None, introduction: Token) -> Credential:
+        """Connects first: while the CA is away, no child is started for nothing."""
+        config = self._config
+        async with ca_client.connect(config, roots, pair) as ca, keys.signer() as signer:
+            csr = await signer.request(config.spiffe, config.key)
+            chain = await ca.sign(csr, introduction)
+            return await signer.accept(chain, spiffe=config.spiffe, now=self._clock.now())
+
+    def _token(self) -> Token:
+        return token.read(self._config.token, wanted=self._config.spiffe, now=self._clock.now())
+
+    def _pair(self) -> KeyPair | None:
+        if directory := self._config.foreign_prov_dir:
+            return store.read_pair(directory)
+        held = self._credentials.value
+        return held.pair if held and held.not_after > self._clock.now() else None
+
+    # --- consequences ---------------------------------------------------------------------------------------
+
+    def _take(self, credential: Credential, received: float) -> None:
+        self._problem = None
+        self._said = ("", 0.0)
+        self._renew_at = rotation.renew_at(
+            received=received,
+            expires=credential.not_after,
+            ratio=self._config.grace_ratio,
+            jitter=self._config.grace_jitter,
+            roll=self._roll(),
+        )
+        self._credentials.publish(credential)
+        self._gate.open()
+
+    async def _save(self, credential: Credential) -> None:
+        """A full disk must not cost us the certificate that we hold in memory."""
+        if self._config.output_dir is None:
+            return
+        try:
+            async with self._saving:
+                await asyncio.to_thread(store.save, self._config.output_dir, credential)
+        except OSError as error:
+            log.warning(
+                "cannot keep the certificate in %s, a restart will need the CA: %s (who owns the directory?)",
+                self._config.output_dir,
+                error.strerror,
+            )
+
+    def _report(self, problem: VmagentError) -> None:
+        """One place says each failure once: the gate while we have nothing, the log while we have
+        something."""
+        why, expires, now = _sentence(problem), self._expires, self._clock.now()
+        if expires is None:
+            self._gate.close(why)
+        elif expires <= now:
+            self._gate.close(f"our certificate expired at {rfc3339(expires)}; {why}")
+        elif self._said[0] != why or self._clock.monotonic() - self._said[1] >= REPEAT:
+            self._said = (why, self._clock.monotonic())
+            log.warning("cannot renew the certificate yet, it is good until %s: %s", rfc3339(expires), why)
+
+    def _ttl(self, credential: Credential) -> str:
+        left = int(credential.not_after - self._clock.now())
+        return f"{left // 3600}h{left % 3600 // 60}m{left % 60}s"
+
+
+def _sentence(problem: VmagentError) -> str:
+    return f"{problem} ({problem.hint})" if problem.hint else str(problem)

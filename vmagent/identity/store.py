@@ -1,0 +1,90 @@
+"""The credential on disk, so that a restart needs neither CA nor token.
+
+Owns:      key.pem, cert-chain.pem and root-cert.pem as one set, all 0600 as Istio's agent leaves them.
+Does not:  judge what it reads (keys.py); log.
+Surprise:  the set is first written as one file, so a crash among the three renames is finished by the next
+           start. Without it, a machine could be left with a key that fits no certificate, and with an expired
+           token.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from vmagent.identity.credential import Credential, KeyPair
+from vmagent.runtime import files
+
+KEY: Final = "key.pem"
+CHAIN: Final = "cert-chain.pem"
+ROOT: Final = "root-cert.pem"
+_UNFINISHED: Final = ".credential.next"
+
+_MODE: Final = 0o600
+_DIVIDER: Final = b"\n# --- next file ---\n"
+"""Cannot occur in PEM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Not judged yet. ``received``: when we wrote it, epoch seconds; ``unfinished``: asks for another
+    ``save``."""
+
+    key: bytes = field(repr=False)
+    chain: bytes = field(repr=False)
+    root: bytes = field(repr=False)
+    received: float
+    unfinished: bool = False
+
+
+def load(directory: Path) -> list[Stored]:
+    """What could be ours, newest first; empty on a first start. Raises OSError where files cannot be read."""
+    return [found for found in (_unfinished(directory), _set(directory)) if found is not None]
+
+
+def _unfinished(directory: Path) -> Stored | None:
+    path = directory / _UNFINISHED
+    try:
+        parts = path.read_bytes().split(_DIVIDER)
+        received = path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if len(parts) != 3:
+        return None
+    return Stored(key=parts[0], chain=parts[1], root=parts[2], received=received, unfinished=True)
+
+
+def _set(directory: Path) -> Stored | None:
+    try:
+        key, chain, root = ((directory / name).read_bytes() for name in (KEY, CHAIN, ROOT))
+        received = (directory / CHAIN).stat().st_mtime
+    except FileNotFoundError:
+        return None
+    return Stored(key=key, chain=chain, root=root, received=received)
+
+
+def save(directory: Path, credential: Credential) -> None:
+    """Raises OSError. A file that holds the same bytes already is left alone, so watchers of the root stay
+    quiet."""
+    if not directory.is_dir():
+        files.directory(directory, mode=0o700)
+    whole = {KEY: credential.key_pem, CHAIN: credential.chain_pem, ROOT: credential.root_pem}
+    files.write(directory / _UNFINISHED, _DIVIDER.join(whole.values()), mode=_MODE)
+    for name, data in whole.items():
+        if not _holds(directory / name, data):
+            files.write(directory / name, data, mode=_MODE)
+    files.remove(directory / _UNFINISHED)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def read_pair(directory: Path) -> KeyPair | None:
+    """What other tooling keeps here, or None while not both files are there and readable."""
+    try:
+        return KeyPair(key_pem=(directory / KEY).read_bytes(), chain_pem=(directory / CHAIN).read_bytes())
+    except OSError:
+        return None

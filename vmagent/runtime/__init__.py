@@ -1,0 +1,3 @@
+"""What every part of the daemon stands on: tasks, gates, cells, time, files, logs. Knows nothing of the
+mesh.
+"""

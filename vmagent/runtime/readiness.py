@@ -1,0 +1,74 @@
+"""Readiness is a set of named gates. Each part opens its own; the log always says who is missing.
+
+Gates are published as files, one per gate, so that a shell script, another unit and the capture process can
+read them without asking the daemon: ``open`` or ``waiting: REASON``. A gate file counts only while the
+daemon's lock is held.
+"""
+
+import logging
+from pathlib import Path
+
+from vmagent.runtime import files
+
+log = logging.getLogger("readiness")
+
+LOCK = "lock"
+OPEN = "open"
+WAITING = "waiting: "
+
+
+class Readiness:
+    """Ready when every named gate is open. A gate may close again."""
+
+    def __init__(self, *gates: str, directory: Path | None = None) -> None:
+        self._names = gates
+        self._waiting: dict[str, str] = {}
+        self._directory = directory
+        for gate in gates:
+            self._waiting[gate] = "starting"
+            self._publish(gate)
+
+    def open(self, gate: str) -> None:
+        if self._waiting.pop(gate, None) is not None:
+            log.info("%s ready; waiting for: %s", gate, ", ".join(self._waiting) or "nothing")
+            self._publish(gate)
+
+    def close(self, gate: str, why: str) -> None:
+        """``why`` is one sentence an operator can act on. Saying the same again is silent."""
+        if self._waiting.get(gate) == why:
+            return
+        log.warning("%s not ready: %s", gate, why)
+        self._waiting[gate] = why
+        self._publish(gate)
+
+    def is_open(self, gate: str) -> bool:
+        return gate not in self._waiting
+
+    @property
+    def gates(self) -> dict[str, str]:
+        """Every gate, in order, with ``open`` or the reason it is not."""
+        return {gate: self._waiting.get(gate, OPEN) for gate in self._names}
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """Empty means ready."""
+        return {gate: why for gate, why in self.gates.items() if why != OPEN}
+
+    def _publish(self, gate: str) -> None:
+        if self._directory is not None:
+            text = WAITING + self._waiting[gate] if gate in self._waiting else OPEN
+            files.write(self._directory / gate, f"{text}\n".encode(), mode=0o644)
+
+
+def read(directory: Path, gates: tuple[str, ...]) -> dict[str, str]:
+    """Each gate's state as its file tells: ``open`` or why not. Used by other processes; changes nothing."""
+    if not files.locked(directory.parent / LOCK):
+        return dict.fromkeys(gates, "the agent is not running")
+    return {gate: _state(directory / gate) for gate in gates}
+
+
+def _state(path: Path) -> str:
+    try:
+        return path.read_text().strip().removeprefix(WAITING)
+    except FileNotFoundError:
+        return "starting"

@@ -1,0 +1,98 @@
+"""The status document: one JSON file that any local user may read, and one screen made of it.
+
+Owns:      the shape of ``/run/istio-agent/status.json`` and how it reads on a terminal.
+Does not:  know any part of the agent; agent.py hands over facts. Holds no secret, so it is world-readable.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vmagent.runtime import files
+from vmagent.runtime.clock import rfc3339
+
+FILE = "status.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything the agent knows about itself at one moment. Times are seconds since the epoch."""
+
+    version: str
+    pid: int
+    started: float
+    node: str
+    gates: Mapping[str, str]
+    """Gate name to ``open`` or the reason it is not, in start order."""
+    certificate: str = ""
+    """SPIFFE name, empty before the first certificate."""
+    certificate_expires: float = 0.0
+    control_plane: str = ""
+    control_plane_connected: bool = False
+    trouble: Mapping[str, str] = field(default_factory=dict)
+    """Part name to what is wrong with it now although its gate may be open (a lost control plane, say)."""
+    xds_versions: Mapping[str, str] = field(default_factory=dict)
+    envoy: str = ""
+    dns: str = ""
+    health: str = ""
+
+
+def ready(document: Mapping[str, Any]) -> bool:
+    return all(state == "open" for state in document["gates"].values())
+
+
+def write(directory: Path, facts: Facts) -> None:
+    files.write(directory / FILE, json.dumps(asdict(facts), indent=1).encode() + b"\n", mode=0o644)
+
+
+def read(directory: Path) -> dict[str, Any] | None:
+    """The document of the agent that runs now, or None if none does."""
+    if not files.locked(directory / "lock"):
+        return None
+    try:
+        document: dict[str, Any] = json.loads((directory / FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def sentence(facts: Facts) -> str:
+    """What the agent is doing, in one line: for systemd's STATUS= and the log."""
+    waiting = {gate: why for gate, why in facts.gates.items() if why != "open"}
+    if waiting:
+        return "not ready: " + "; ".join(f"{gate} ({why})" for gate, why in waiting.items())
+    trouble = "".join(f"; {part}: {why}" for part, why in facts.trouble.items())
+    return f"serving as {facts.certificate}; certificate good until {rfc3339(facts.certificate_expires)}{trouble}"
+
+
+def screen(document: Mapping[str, Any]) -> list[str]:
+    """The document as lines for a person: one line a gate, then what is known about each part."""
+    verdict = "ready" if ready(document) else "not ready"
+    lines = [f"istio-agent {document['version']} (pid {document['pid']}): {verdict}", ""]
+    lines += [_gate(gate, state) for gate, state in document["gates"].items()]
+    details = {
+        "certificate": _certificate(document),
+        "control plane": _control_plane(document),
+        "envoy": document["envoy"],
+        "dns": document["dns"],
+        "application": document["health"],
+    }
+    lines += ["", *(f"{name:<14} {text}" for name, text in details.items() if text)]
+    return lines + [f"{'trouble':<14} {part}: {why}" for part, why in document["trouble"].items()]
+
+
+def _gate(gate: str, state: str) -> str:
+    return f"  open     {gate}" if state == "open" else f"  waiting  {gate:<10} {state}"
+
+
+def _certificate(document: Mapping[str, Any]) -> str:
+    if not document["certificate"]:
+        return ""
+    return f"{document['certificate']}, good until {rfc3339(document['certificate_expires'])}"
+
+
+def _control_plane(document: Mapping[str, Any]) -> str:
+    state = "connected" if document["control_plane_connected"] else "not connected"
+    return f"{document['control_plane']}, {state}"

@@ -1,0 +1,151 @@
+"""Where the two streams meet: feeds events to the session and performs its commands.
+
+Owns the outgoing queue of each stream. Does not open streams (upstream.py, relay.py) and decides nothing
+(session.py).
+"""
+
+import asyncio
+import logging
+
+from vmagent._pb import wire_pb2 as wire
+from vmagent.runtime.latest import Latest
+from vmagent.xds import types
+from vmagent.xds.compatibility import Compatibility
+from vmagent.xds.intercept import NameTableIntercept
+from vmagent.xds.names import NameTable
+from vmagent.xds.session import (
+    Ask,
+    EnvoyClosed,
+    EnvoyOpened,
+    Event,
+    Give,
+    Health,
+    Request,
+    Session,
+    Take,
+    Update,
+    UpstreamClosed,
+    UpstreamOpened,
+)
+
+log = logging.getLogger("xdsproxy")
+
+MOST_QUEUED = 4096
+"""Messages waiting for one peer. The session sends at most a few per type and update; a peer that lets so
+many pile up is not reading, and its stream is ended instead.
+"""
+
+
+class Overflow(Exception):
+    """A peer does not read its stream."""
+
+
+class Outbox:
+    """Messages on their way to one peer; its identity is the identity of the stream."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Ask | Give] = asyncio.Queue(MOST_QUEUED)
+        self._overflown = False
+
+    def put(self, message: Ask | Give) -> None:
+        try:
+            self._queue.put_nowait(message)
+        except asyncio.QueueFull:
+            self._overflown = True
+
+    async def get(self) -> Ask | Give:
+        """Raises Overflow once a message had to be left out: what follows it would make no sense to the
+        peer.
+        """
+        if self._overflown:
+            raise Overflow(f"{MOST_QUEUED} messages wait to be read")
+        return await self._queue.get()
+
+
+class Hub:
+    """One event loop only. What arrives from a stream that has been replaced is dropped."""
+
+    def __init__(self, *, name_tables: bool) -> None:
+        self._wildcards = (types.CLUSTER, types.LISTENER) + ((types.NAME_TABLE,) if name_tables else ())
+        self._session = Session(self._wildcards)
+        self._names = NameTableIntercept()
+        self._compatibility: Compatibility | None = None
+        self._upstream: Outbox | None = None
+        self._envoy: Outbox | None = None
+        self.complete: Latest[bool] = Latest()
+        """Published once, when the control plane has answered for every wildcard type."""
+        self.requests = self.responses = 0
+        """Messages sent to, and received from, the control plane."""
+
+    @property
+    def tables(self) -> Latest[NameTable]:
+        return self._names.tables
+
+    @property
+    def connected(self) -> bool:
+        """Whether a stream to the control plane is open."""
+        return self._upstream is not None
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Short type name to the version last accepted, for the status document."""
+        return {types.short(url): version for url, version in self._session.versions.items()}
+
+    def open_upstream(self) -> Outbox:
+        self._upstream = Outbox()
+        self._handle(UpstreamOpened())
+        return self._upstream
+
+    def close_upstream(self, outbox: Outbox) -> None:
+        if outbox is self._upstream:
+            self._upstream = None
+            self._handle(UpstreamClosed())
+
+    def open_envoy(self) -> Outbox:
+        if self._envoy is not None:
+            log.warning("Envoy opened a second stream; the first one gets nothing more")
+        self._envoy = Outbox()
+        self._handle(EnvoyOpened())
+        return self._envoy
+
+    def close_envoy(self, outbox: Outbox) -> None:
+        if outbox is self._envoy:
+            self._envoy = None
+            self._handle(EnvoyClosed())
+
+    def from_upstream(self, outbox: Outbox, update: Update) -> None:
+        if outbox is not self._upstream:
+            return
+        self.responses += 1
+        self._handle(update)
+        if self.complete.value is None and all(map(self._session.arrived, self._wildcards)):
+            self.complete.publish(True)
+
+    def from_envoy(self, outbox: Outbox, request: Request, node: wire.Node) -> None:
+        """``node`` is empty but for the first request of a stream, where it tells what this Envoy can
+        load.
+        """
+        if outbox is not self._envoy:
+            return
+        if node.extensions:
+            self._compatibility = Compatibility.of(node)
+        if request.error:
+            log.warning("Envoy rejected %s: %s", types.short(request.type_url), request.error)
+        self._handle(request)
+
+    def report_health(self, error: str) -> None:
+        """``error`` empty means healthy. Sent now, and again on every new stream to the control plane."""
+        self._handle(Health(error))
+
+    def _handle(self, event: Event) -> None:
+        for command in self._session.on(event):
+            match command:
+                case Ask() if self._upstream is not None:
+                    self.requests += 1
+                    self._upstream.put(command)
+                case Give() if self._envoy is not None:
+                    self._envoy.put(self._compatibility.adapt(command) if self._compatibility else command)
+                case Take():
+                    self._handle(self._names.take(command.update))
+                case _:
+                    raise AssertionError(f"{command} without a stream to send it on")
