@@ -3,8 +3,12 @@
 The parts do not know ``Config``; this is where its sections become theirs.
 """
 
+from pathlib import Path
+
 from vmagent._pb import wire_pb2 as wire
 from vmagent.config import model
+from vmagent.dns.config import DnsConfig
+from vmagent.envoy import config as envoy_room
 from vmagent.health import config as health
 from vmagent.identity.config import IdentityConfig, KeySpec
 from vmagent.identity.endpoint import Endpoint
@@ -39,8 +43,7 @@ def identity(config: model.Config) -> IdentityConfig:
 def upstream(config: model.Config) -> UpstreamConfig:
     peer = config.control_plane.xds
     return UpstreamConfig(
-        address=str(peer.address),
-        server_name=peer.server_name,
+        endpoint=Endpoint(host=peer.address.host, port=peer.address.port, server_name=peer.server_name),
         tls=peer.tls,
         headers=(("clusterid", config.workload.cluster_id), *peer.headers),
     )
@@ -53,6 +56,68 @@ def xds_node(config: model.Config) -> wire.Node:
         cluster=config.node.cluster,
         locality="/".join(filter(None, (locality.region, locality.zone, locality.subzone))),
         metadata=config.node.metadata,
+    )
+
+
+def envoy(config: model.Config, run_dir: Path) -> envoy_room.EnvoyConfig:
+    asked, locality = config.envoy, config.node.locality
+    return envoy_room.EnvoyConfig(
+        node=envoy_room.Node(
+            id=config.node.id,
+            cluster=config.node.cluster,
+            locality={"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone},
+            metadata=config.node.metadata,
+        ),
+        proxy_config=asked.proxy_config,
+        ips=config.workload.ips,
+        dual_stack=asked.dual_stack,
+        ports=envoy_room.Ports(
+            admin=asked.admin_port,
+            agent=config.status.port,
+            health=asked.health_port,
+            prometheus=asked.prometheus_port,
+            secure_metrics=asked.secure_metrics_port,
+            secure_merged_metrics=asked.secure_merged_metrics_port,
+        ),
+        timing=envoy_room.Timing(
+            drain=asked.drain_time,
+            parent_shutdown=asked.parent_shutdown_time,
+            termination_drain=asked.termination_drain,
+            minimum_drain=asked.minimum_drain,
+            file_flush=asked.file_flush_interval,
+        ),
+        binary=asked.binary,
+        config_dir=asked.config_dir,
+        run_dir=run_dir,
+        xds_socket=asked.xds_socket,
+        sds_socket=config.credentials.sds_socket,
+        custom_config_file=asked.custom_config_file,
+        bootstrap_override=asked.bootstrap_override,
+        outlier_log=asked.outlier_log,
+        log_level=asked.log_level,
+        component_log_levels=asked.component_log_levels,
+        skip_deprecated_logs=asked.skip_deprecated_logs,
+        core_dump=asked.core_dump,
+        concurrency=asked.concurrency,
+        file_flush_min_kb=asked.file_flush_min_kb,
+        metadata_discovery=asked.metadata_discovery,
+        status_proxy_protocol=asked.status_proxy_protocol,
+        metrics_localhost_only=asked.metrics_localhost_only,
+        exit_on_zero=asked.exit_on_zero,
+        host_ip=asked.host_ip,
+    )
+
+
+def dns(config: model.Config) -> DnsConfig:
+    asked = config.dns
+    return DnsConfig(
+        enabled=asked.enabled,
+        listen=asked.listen,
+        namespace=asked.namespace,
+        domain=asked.domain,
+        forward_timeout=asked.forward_timeout,
+        parallel=asked.parallel,
+        resolv_conf=asked.resolv_conf,
     )
 
 

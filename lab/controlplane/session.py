@@ -1,9 +1,10 @@
 """One ADS stream as a value, state of the world: events in, commands out.
 
 Owns:      the meaning of version, nonce, names and error_detail; what is pushed when, and in which order.
-Does not:  know gRPC, the clock, tasks or logs. ``ads.py`` feeds it and performs the commands; tests read them.
-Surprise:  a stream may send several responses of a type before one is answered. Every answer is recorded, but only
-           one to the newest response says what the client wants now.
+Does not:  know gRPC, the clock, tasks or logs. ``ads.py`` feeds it and performs the commands; tests read
+           them.
+Surprise:  a stream may send several responses of a type before one is answered. Every answer is recorded,
+           but only one to the newest response says what the client wants now.
 """
 
 from collections.abc import Iterator, Mapping
@@ -100,7 +101,7 @@ class Session:
             return commands
         added = set(request.names) - set(watch.names)
         became_everything = bool(watch.names) and not request.names
-        watch.names = request.names
+        watch.subscribe(request.names)
         if added or (became_everything and watch.type_url in type_urls.WILDCARD):
             commands += self._with_follower(watch)
         return commands
@@ -131,9 +132,7 @@ class Session:
         content = watch.content(self._snapshot)
         watch.offer(nonce, version, content)
         return [
-            Respond(
-                type_url=watch.type_url, version=version, nonce=nonce, resources=tuple(content.values())
-            )
+            Respond(type_url=watch.type_url, version=version, nonce=nonce, resources=tuple(content.values()))
         ]
 
 

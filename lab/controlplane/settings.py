@@ -1,6 +1,7 @@
 """What one control plane was told at its start.
 
-Owns istiod's environment names and their parsing. It reads no environment of its own: ``main.py`` passes a mapping.
+Owns istiod's environment names and their parsing. It reads no environment of its own: ``main.py`` passes a
+mapping.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Self
 
+from lab.controlplane.mesh import Allocation
 from lab.controlplane.timestamps import parse_duration
 
 MAX_CONNECTION_AGE: Final = 30 * 60.0
@@ -59,6 +61,8 @@ class Settings:
     """Seconds of quiet before a change is pushed (PILOT_DEBOUNCE_AFTER); ten of these at most."""
     poll: float = 0.2
     """Seconds between two looks at the resource directory."""
+    allocation: Allocation = Allocation.NEXT_FREE
+    ip_autoallocate: bool = True
     controller: str = "istiod-lab"
     """What istiod takes from POD_NAME: written into the entries it owns."""
     cluster_id: str = "Kubernetes"
@@ -90,19 +94,18 @@ def boolean(text: str) -> bool:
     raise ValueError(f"{text!r} is neither true nor false")
 
 
-# fmt: off
 VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION": ("autoregistration", boolean),
-    "PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS":     ("healthchecks", boolean),
-    "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD":            ("grace_period", parse_duration),
-    "ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY":       ("validate_identity", boolean),
-    "DEFAULT_WORKLOAD_CERT_TTL":                    ("default_certificate_ttl", parse_duration),
-    "MAX_WORKLOAD_CERT_TTL":                        ("max_certificate_ttl", parse_duration),
-    "PILOT_DEBOUNCE_AFTER":                         ("debounce", parse_duration),
-    "POD_NAME":                                     ("controller", str),
-    "CLUSTER_ID":                                   ("cluster_id", str),
+    "PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS": ("healthchecks", boolean),
+    "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD": ("grace_period", parse_duration),
+    "ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY": ("validate_identity", boolean),
+    "DEFAULT_WORKLOAD_CERT_TTL": ("default_certificate_ttl", parse_duration),
+    "MAX_WORKLOAD_CERT_TTL": ("max_certificate_ttl", parse_duration),
+    "PILOT_ENABLE_IP_AUTOALLOCATE": ("ip_autoallocate", boolean),
+    "PILOT_DEBOUNCE_AFTER": ("debounce", parse_duration),
+    "POD_NAME": ("controller", str),
+    "CLUSTER_ID": ("cluster_id", str),
 }
-# fmt: on
 
 
 def with_environment(settings: Settings, environment: Mapping[str, str]) -> Settings:

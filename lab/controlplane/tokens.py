@@ -1,7 +1,8 @@
 """Service account tokens: JWTs with a real signature (ES256), as the Kubernetes API hands them out.
 
-Owns the claims and their verification. Which service accounts exist is the caller's knowledge (``Exists``); so is
-what becomes of a refusal: a client only ever learns that it was refused, the reason goes to the server's log.
+Owns the claims and their verification. Which service accounts exist is the caller's knowledge (``Exists``);
+so is what becomes of a refusal: a client only ever learns that it was refused, the reason goes to the
+server's log.
 """
 
 import base64

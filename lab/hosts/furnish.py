@@ -1,8 +1,8 @@
 """What a host finds at its paths: mounts and files. Runs as root inside the host's new mount namespace.
 
-Owns:      the order of mounts, what is laid over what, the files of a fresh machine and of the installed package.
-Does not:  start anything that stays.
-Surprise:  everything an unprivileged process needs is reached through bind mounts: the clone may lie below a
+Owns:      the order of mounts, what is laid over what, the files of a fresh machine and of the installed
+package. Does not:  start anything that stays. Surprise:  everything an unprivileged process needs is reached
+through bind mounts: the clone may lie below a
            home directory that only its owner may enter.
 """
 
@@ -17,7 +17,9 @@ from lab.hosts.world import AGENT, ROOT, Machine, Places
 
 OVERLAID: Final = ("/usr", "/etc", "/var")
 PRIVATE: Final = {"/run": "0755", "/tmp": "1777", "/dev/shm": "1777"}
-"""Fresh and empty, with their mode. /run comes after the overlays: their upper layers are mounted below it."""
+"""Fresh and empty, with their mode. /run comes after the overlays: their upper layers are mounted below
+it.
+"""
 
 AGENT_HOME: Final = Path("/usr/lib/istio-agent")
 ENVOY: Final = Path("/usr/local/bin/envoy")
@@ -119,7 +121,9 @@ def _make_user() -> None:
     _run(["systemd-sysusers", "-"], early)
     _run(["systemd-sysusers", "istio-agent.conf"])
     _run(["systemd-tmpfiles", "--create", "istio-agent.conf"])
-    fields = next(line.split(":") for line in _lines(Path("/etc/passwd")) if line.startswith(f"{ISTIO_USER}:"))
+    fields = next(
+        line.split(":") for line in _lines(Path("/etc/passwd")) if line.startswith(f"{ISTIO_USER}:")
+    )
     if fields[2] == fields[3] or str(FORBIDDEN_ID) in fields[2:4]:
         raise LabError(
             f"{ISTIO_USER} has uid {fields[2]} and gid {fields[3]}: they must differ here, and not be 1337",
@@ -132,6 +136,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def _run(command: list[str], text: str = "") -> None:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False, env={"PATH": os.defpath}
+    )
     if done.returncode != 0:
-        raise LabError(f"{' '.join(command)}: {' '.join(done.stderr.split())}", hint="make setup installs systemd")
+        raise LabError(
+            f"{' '.join(command)}: {' '.join(done.stderr.split())}", hint="make setup installs systemd"
+        )

@@ -2,7 +2,8 @@
 
 Owns:      entering the namespaces, the clean environment, handles of what runs there.
 Does not:  know units or services (services.py), build or destroy hosts (lab.py).
-Surprise:  files are read and written by a process inside. The kernel's /proc/PID/root looks like a shorter way,
+Surprise:  files are read and written by a process inside. The kernel's /proc/PID/root looks like a shorter
+way,
            but an absolute symbolic link below it (/var/run, /etc/istio) leads out of the host.
 """
 
@@ -10,10 +11,12 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from lab.hosts import sockets
 from lab.hosts.errors import LabError
 from lab.hosts.process import Process, birth, outer_pid
 from lab.hosts.world import Machine, Places
@@ -22,6 +25,13 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 PATIENCE: Final = 60.0
 """Seconds that ``run`` waits unless told otherwise: nothing in a lab may hang a test run."""
+
+_SPAWN: Final = (
+    'mkdir -p "${1%/*}" && exec 3>&1 >>"$1" 2>&1 </dev/null && echo $$ >&3 && exec 3>&- && shift && exec "$@"'
+)
+"""Tells its pid, which the command then keeps."""
+
+POLL: Final = 0.01
 
 
 class Host:
@@ -49,7 +59,7 @@ class Host:
 
     def enter(self, argv: Sequence[str], *, user: str | None = None, cwd: str = "/") -> list[str]:
         """The command line that runs ``argv`` there, for exec by somebody who wants its terminal."""
-        spaces = ["--mount", "--net", "--pid", "--uts", "--root", f"--wd={cwd}"]
+        spaces = ["--mount", "--net", "--pid", "--uts", "--root", f"--wdns={cwd}"]
         entry = ["/usr/bin/nsenter", f"--target={self.pid}", *spaces, "--"]
         return [*entry, *_as_user(user), *argv]
 
@@ -64,7 +74,9 @@ class Host:
         check: bool = True,
         timeout: float = PATIENCE,
     ) -> subprocess.CompletedProcess[str]:
-        """Wait for it. With ``check``, an exit status other than 0 is a LabError that shows what it printed."""
+        """Wait for it. With ``check``, an exit status other than 0 is a LabError that shows what it
+        printed.
+        """
         process = subprocess.Popen(
             self.enter(argv, user=user, cwd=cwd),
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
@@ -95,14 +107,11 @@ class Host:
         user: str | None = None,
         env: Mapping[str, str] | None = None,
         log: str,
-        confine: Sequence[str] = (),
     ) -> Process:
-        """Start it as a child of the host's first process; what it prints is appended to ``log``.
-
-        ``confine`` is a command that comes before it, such as setpriv or prlimit, still as root.
+        """Start it as a child of the host's first process; what it prints is appended to ``log``, opened by
+        root.
         """
-        script = 'mkdir -p "${1%/*}" && exec 3>&1 >>"$1" 2>&1 </dev/null && echo $$ >&3 && exec 3>&- && shift && exec "$@"'
-        command = ["setsid", "--fork", "sh", "-c", script, "sh", log, *confine, *_as_user(user), *argv]
+        command = ["setsid", "--fork", "sh", "-c", _SPAWN, "sh", log, *_as_user(user), *argv]
         done = self.run(command, env=environment(user, env))
         if not done.stdout.strip().isdigit():
             raise LabError(f"{self.name}: {shlex.join(argv)}: not started: {done.stderr.strip()}")
@@ -137,15 +146,19 @@ class Host:
         for file in sorted(entry for entry in source.iterdir() if entry.is_file()):
             self.write(f"{path}/{file.name}", file.read_text(), mode=mode, owner=owner)
 
-    def listens(self, port: int, *, kind: str = "tcp") -> bool:
-        """Whether a socket is bound to ``port`` (and listening, if TCP) on any address, v4 or v6."""
-        wanted = {"tcp": "0A", "udp": "07"}[kind]
-        for table in (kind, f"{kind}6"):
-            for line in Path(f"/proc/{self.pid}/net/{table}").read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[1].endswith(f":{port:04X}") and fields[3] == wanted:
-                    return True
-        return False
+    def until_listening(
+        self, process: Process, port: int, *, kind: str = "tcp", address: str = "", timeout: float = 10.0
+    ) -> None:
+        """Wait for ``process`` to open ``port``. Raises LabError with the end of its log if it ends or is
+        late.
+        """
+        deadline = time.monotonic() + timeout
+        while not sockets.listens(self.pid, port, kind=kind, address=address):
+            if not process.alive or time.monotonic() > deadline:
+                what = "did not open" if process.alive else "ended without opening"
+                told = self.run(["tail", "-n", "20", process.log], check=False).stdout
+                raise LabError(f"{self.name}: {process.command[0]} {what} {kind} port {port}:\n{told}")
+            time.sleep(POLL)
 
 
 def environment(user: str | None, more: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""The first process of a host: builds the host around itself, reaps what its children leave, and takes everything
-with it when it ends, because the kernel ends a pid namespace with its first process.
+"""The first process of a host: builds the host around itself, reaps what its children leave, and takes
+everything with it when it ends, because the kernel ends a pid namespace with its first process.
 
     python -m lab.hosts.init LAB HOST       (standard input: a line "go" once the whole lab stands)
 
-Says on standard output ``pid N`` (as the machine knows it), then ``ready`` or ``failed: REASON``. Without "go",
-which is what it sees when the starter was killed, it ends, and so does the half-built host.
+Says on standard output ``pid N`` (as the machine knows it), then ``ready`` or ``failed: REASON``. Without
+"go", which is what it sees when the starter was killed, it ends, and so does the half-built host.
 """
 
 import os
@@ -19,6 +19,9 @@ from lab.hosts.world import MACHINES, Machine, Places
 
 EXITS = "exits"
 """File in the host's state directory: a line ``pid status`` for each process that nobody else waits for."""
+
+INHERITED = 1024
+"""Above every handle that a starter can have passed on."""
 
 
 def main(lab: str, host: str) -> int:
@@ -78,6 +81,8 @@ def _reap(exits: int) -> None:
 def run() -> None:
     if not Path("/proc/self/ns/pid").exists():
         sys.exit("failed: no /proc")
+    # The starter's lock: from now on ``lab down`` finds this process by its command line.
+    os.closerange(3, INHERITED)
     # The child must not run the starter's exit handlers or flush its buffers twice.
     os._exit(main(*sys.argv[1:]))
 

@@ -72,7 +72,9 @@ def sethostname(name: str) -> None:
 
 
 def new_network(path: Path) -> None:
-    """A fresh network namespace that lives as long as ``path`` is mounted; ``ip netns`` knows it by that name."""
+    """A fresh network namespace that lives as long as ``path`` is mounted; ``ip netns`` knows it by that
+    name.
+    """
     path.touch(mode=0o444, exist_ok=False)
     home = os.open(OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     try:

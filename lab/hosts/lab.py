@@ -1,33 +1,24 @@
 """A lab by name: all its hosts up, all of it down.
 
 Owns:      the order of making and unmaking, and that nothing is left, whatever was killed in between.
-Does not:  know what runs in the hosts (services.py).
+Does not:  start anything in the hosts but their name servers (names.py); see services.py.
 """
 
-import contextlib
-import fcntl
 import os
+import select
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
-from lab.hosts import kernel, network
+from lab.hosts import kernel, leftovers, names, network
 from lab.hosts.errors import LabError
 from lab.hosts.host import Host
-from lab.hosts.process import birth
-from lab.hosts.world import AGENT, MACHINES, NETNS, ROOT, STATE, Places
+from lab.hosts.world import AGENT, MACHINES, NETNS, ROOT, Places
 
 UP_PATIENCE: Final = 30.0
 """Seconds for all hosts to furnish themselves; it takes less than one on an idle machine."""
-
-DOWN_PATIENCE: Final = 10.0
-"""Seconds for the kernel to end everything in a host once its first process is killed."""
 
 
 class Lab:
@@ -50,77 +41,105 @@ class Lab:
         return all(host.up for host in self.hosts)
 
     def up(self) -> None:
-        """All hosts, connected, without any service. What a crash left of a lab of this name is cleared first.
+        """All hosts, connected, with their name servers. What a crash left of a lab of this name is cleared
+        first.
 
         Raises LabError if the lab stands already, or cannot stand; nothing is left then.
         """
-        require_root()
-        with _alone():
+        leftovers.require_root()
+        with leftovers.alone() as lock:
             if any(host.up for host in self.hosts):
                 raise LabError(f"lab {self.name!r} is up already", hint=f"lab --name {self.name} down")
             self._clear()
             try:
-                self._make()
+                self._make(lock)
             except BaseException:
                 self._clear()
                 raise
 
     def down(self) -> None:
         """No process, namespace, mount or file of the lab is left. Twice is once."""
-        require_root()
-        with _alone():
+        leftovers.require_root()
+        with leftovers.alone():
             self._clear()
 
-    def _make(self) -> None:
+    def _make(self, lock: int) -> None:
         if not (AGENT / "bin" / "envoy").exists():
             raise LabError(f"the agent is not staged in {AGENT}", hint="make setup")
         NETNS.mkdir(parents=True, exist_ok=True)
         for path in self._places.networks:
             kernel.new_network(path)
         network.connect(self._places)
-        starters = [_Starter(self._places, host) for host in self.hosts]
+        starters = [_Starter(self._places, host, lock) for host in self.hosts]
         deadline = time.monotonic() + UP_PATIENCE
-        for starter in starters:
-            starter.wait_until_ready(deadline)
-        for starter in starters:
-            starter.go()
+        try:
+            for starter in starters:
+                starter.wait_until_ready(deadline)
+            for starter in starters:
+                starter.go()
+        finally:
+            for starter in starters:
+                starter.close()
+        names.start(self.host("istiod"), self.host("vm"))
 
     def _clear(self) -> None:
-        for pid in _first_processes(self._places.networks):
-            _end(pid)
-        for path in self._places.networks:
-            with contextlib.suppress(OSError):
-                kernel.umount(str(path))
-            path.unlink(missing_ok=True)
+        # Twice, if the first look came between a process and the one it was about to fork.
+        while found := leftovers.processes(self.name, self._places.networks):
+            for pid in found:
+                leftovers.end(pid)
+        leftovers.forget_networks(self._places.networks)
         shutil.rmtree(self._places.state, ignore_errors=True)
 
 
 class _Starter:
     """The pipes to one host's first process while the lab is made. When they break, that process ends."""
 
-    def __init__(self, places: Places, host: Host) -> None:
+    def __init__(self, places: Places, host: Host, lock: int) -> None:
         self._host = host
+        self._told = ""
         (places.host_state(host.name) / "layers").mkdir(parents=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.hosts.init", places.lab, host.name],
+            [sys.executable, "-m", leftovers.INIT, places.lab, host.name],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            bufsize=0,
             start_new_session=True,
+            pass_fds=[lock],
         )
 
     def wait_until_ready(self, deadline: float) -> None:
-        assert self._process.stdout is not None
-        told = []
-        while line := self._line(deadline):
+        while "ready\n" not in self._told and self._hear(deadline):
+            pass
+        lines = self._told.splitlines()
+        for line in lines:
             if line.startswith("pid "):
                 self._host.record(int(line.split()[1]))
-            elif line == "ready\n":
-                self._process.wait()
-                return
-            else:
-                told.append(line.strip())
-        why, _, hint = " ".join(told).removeprefix("failed: ").partition("\t")
-        raise LabError(f"host {self._host.name}: {why or 'its first process ended'}", hint=hint)
+        if "ready" not in lines:
+            why, _, hint = " ".join(line for line in lines if not line.startswith("pid ")).partition("\t")
+            told = why.removeprefix("failed: ") or "its first process ended without a word"
+            raise LabError(f"host {self._host.name}: {told}", hint=hint)
+
+    def _hear(self, deadline: float) -> bool:
+        """False at the end, which is when nobody holds the other end any more."""
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise LabError(f"host {self._host.name}: not furnished after {UP_PATIENCE:g} s: {self._told}")
+        chunk = os.read(self._process.stdout.fileno(), 65536).decode()
+        self._told += chunk
+        return bool(chunk)
+
+    def go(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self.close()
+
+    def close(self) -> None:
+        """What we started has forked the host's first process and is waited for; that one is nobody's
+        child.
+        """
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()

@@ -1,4 +1,5 @@
-"""One bridge in a network of its own, and a cable from it to each host. The machine's own network is not touched.
+"""One bridge in a network of its own, and a cable from it to each host. The machine's own network is not
+touched.
 
 Owns:      the ``ip -batch`` texts (pure) and running them.
 Does not:  make or remove the namespaces (kernel.py, lab.py).
@@ -23,7 +24,9 @@ FORWARDING: Final = {
 
 
 def switch_script(places: Places) -> str:
-    """For the switch's namespace: the bridge, and one end of each cable; the other end appears in the host."""
+    """For the switch's namespace: the bridge, and one end of each cable; the other end appears in the
+    host.
+    """
     lines = [
         "link set lo up",
         f"link add {BRIDGE} type bridge",
@@ -63,4 +66,6 @@ def _batch(network: Path, script: str) -> None:
     command = ["/usr/sbin/ip", "-netns", network.name, "-batch", "-"]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LabError(f"{network.name}: {' '.join(done.stderr.split())}", hint="make setup installs iproute2")
+        raise LabError(
+            f"{network.name}: {' '.join(done.stderr.split())}", hint="make setup installs iproute2"
+        )

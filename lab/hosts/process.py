@@ -17,7 +17,9 @@ POLL: Final = 0.005
 
 
 def birth(pid: int) -> int:
-    """When the process began, in clock ticks since boot. Raises ProcessLookupError if there is none, or a zombie."""
+    """When the process began, in clock ticks since boot. Raises ProcessLookupError if there is none, or a
+    zombie.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -52,7 +54,9 @@ def _number_inside(entry: Path) -> int:
 
 
 class Process:
-    """``pid`` is its number inside the host, ``command`` what it was started with, ``log`` where it writes."""
+    """``pid`` is its number inside the host, ``command`` what it was started with, ``log`` where it
+    writes.
+    """
 
     def __init__(
         self, *, host: str, pid: int, outer: int | None, exits: Path, command: tuple[str, ...], log: str
@@ -84,7 +88,9 @@ class Process:
         self.signal(signal.SIGKILL)
 
     def wait(self, timeout: float) -> int:
-        """Its exit status; minus the signal's number if one ended it. Raises LabError after ``timeout`` seconds."""
+        """Its exit status; minus the signal's number if one ended it. Raises LabError after ``timeout``
+        seconds.
+        """
         if not self._ended(timeout):
             raise LabError(f"{self.host}: {self.command[0]} (pid {self.pid}) still runs after {timeout:g} s")
         deadline = time.monotonic() + STATUS_PATIENCE

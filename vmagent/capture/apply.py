@@ -125,7 +125,7 @@ class _Work:
         manifest.store(self._directory, intent)
         self._step("hold")
         hold = conntrack.hold(self._tools, tuple(self._plan.families))
-        if intent.passthrough6 and not loopback.present():
+        if intent.passthrough6 and "ipv6" in self._plan.families and not loopback.present():
             self._step("address")
             loopback.add()
         for family, parts in changes.items():
@@ -183,19 +183,15 @@ class _Work:
         return Written(plan=render(rules), chains=both, rules={}, found=found)
 
     def _done(self, intent: Manifest, hold: str) -> Manifest:
-        families = {
-            family: Written(
-                plan=intent.families[family].plan,
-                chains=self._chains(family),
-                rules=diff.ours(self._backend.read(family), self._chains(family)),
-                found={
-                    t: intent.families[family].found[t]
-                    for t in self._chains(family)
-                    if t in intent.families[family].found
-                },
+        families: dict[Family, Written] = {}
+        for family in self._plan.families:
+            written, ours = intent.families[family], self._chains(family)
+            families[family] = Written(
+                plan=written.plan,
+                chains=ours,
+                rules=diff.ours(self._backend.read(family), ours),
+                found={table: bases for table, bases in written.found.items() if table in ours},
             )
-            for family in self._plan.families
-        }
         passthrough6 = intent.passthrough6 and "ipv6" in families
         return replace(intent, state="applied", families=families, hold=hold, passthrough6=passthrough6)
 

@@ -10,8 +10,6 @@ Surprises, all found by trying python-iptables 1.2.0 with iptables 1.8.9:
 - to find its libraries it runs gcc and ld, here as root: the child answers that question itself.
 """
 
-import ctypes
-import ctypes.util
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -84,18 +82,24 @@ _LIBRARIES: Final = {
 """What iptc asks ctypes for, and the names these libraries have had since iptables 1.4."""
 
 
-def _find_library(name: str) -> str | None:
-    for soname in _LIBRARIES.get(name, ()):
-        try:
-            ctypes.CDLL(soname)
-        except OSError:
-            continue
-        return soname
-    return None
+def _answer_for_libraries() -> None:
+    import ctypes
+    import ctypes.util
+
+    def find(name: str) -> str | None:
+        for soname in _LIBRARIES.get(name, ()):
+            try:
+                ctypes.CDLL(soname)
+            except OSError:
+                continue
+            return soname
+        return None
+
+    vars(ctypes.util)["find_library"] = find
 
 
 def _commit(family: Family, changes: Sequence[Change], wait: float) -> None:
-    vars(ctypes.util)["find_library"] = _find_library
+    _answer_for_libraries()
     import iptc  # here, in the child: see the head of this file
 
     kind, rule = (iptc.Table, iptc.Rule) if family == "ipv4" else (iptc.Table6, iptc.Rule6)

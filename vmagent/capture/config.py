@@ -80,11 +80,11 @@ class CaptureConfig:
 
 
 ALIASES: Final = {
-    "ISTIO_META_DNS_CAPTURE": ("REDIRECT_DNS", "ISTIO_META_DNS_CAPTURE"),
-    "DROP_INVALID": ("DROP_INVALID", "INVALID_DROP"),
-    "ISTIO_DUAL_STACK": ("DUAL_STACK", "ISTIO_DUAL_STACK"),
+    "ISTIO_META_DNS_CAPTURE": ("ISTIO_META_DNS_CAPTURE", "REDIRECT_DNS"),
+    "DROP_INVALID": ("INVALID_DROP", "DROP_INVALID"),
+    "ISTIO_DUAL_STACK": ("ISTIO_DUAL_STACK", "DUAL_STACK"),
 }
-"""Settings with two names: the first that is set counts, as in Istio."""
+"""Settings with two names: the first that is set counts, since Istio's extra names beat the derived ones."""
 
 
 def parse(
@@ -96,6 +96,7 @@ def parse(
     read = _Reader(env, origins or {})
     read("ISTIO_INBOUND_INTERCEPTION_MODE", "REDIRECT", _mode)
     read("KUBE_VIRT_INTERFACES", "", _not_on_a_vm)
+    read("NATIVE_NFTABLES", "false", _iptables_only)
     enabled = not read("ISTIO_CUSTOM_IP_TABLES", "false", boolean)
     uids, gids = _owners(read, accounts) if enabled else ((), ())
     config = CaptureConfig(
@@ -172,6 +173,12 @@ def _mode(text: str) -> str:
     if text == "NONE":
         raise ValueError("to capture nothing, leave ISTIO_INBOUND_PORTS empty instead of writing NONE")
     return text
+
+
+def _iptables_only(text: str) -> bool:
+    if boolean(text):
+        raise ValueError("writing rules with nft is not supported yet; remove the setting")
+    return False
 
 
 def _not_on_a_vm(text: str) -> str:

@@ -21,7 +21,8 @@ from vmagent.capture.rule import Family
 from vmagent.errors import Unavailable
 
 TABLE: Final = "istio_agent_hold"
-_SPEC: Final = '-m conntrack --ctstate NEW -m comment --comment "istio-agent-hold"'
+_NAME: Final = "istio-agent-hold"
+_SPEC: Final = f'-m conntrack --ctstate NEW -m comment --comment "{_NAME}"'
 _NFT_FAMILY: Final[dict[Family, str]] = {"ipv4": "ip", "ipv6": "ip6"}
 
 Kind = Literal["nft", "iptables", "none"]
@@ -56,9 +57,9 @@ def release(tools: Tools, families: Sequence[Family], *, search: str = SEARCH) -
             if f"table {_NFT_FAMILY[family]} {TABLE}" in present:
                 command.run([nft, "delete", "table", _NFT_FAMILY[family], TABLE])
     for family in families:
-        if tools.path(family) and _SPEC.split("--comment ")[1] in command.run([f"{tools.path(family)}-save"]):
-            text = f"*security\n-D OUTPUT {_SPEC}\nCOMMIT\n"
-            command.run([f"{tools.path(family)}-restore", "--noflush"], text=text)
+        if tool := tools.path(family):
+            for spec in _held(tool):
+                _restore(tool, f"-D OUTPUT {spec}")
 
 
 def _hold_nft(nft: str, families: Sequence[Family]) -> None:
@@ -86,8 +87,16 @@ def _script(family: str) -> str:
 
 
 def _hold_iptables(tool: str) -> None:
-    live = save.parse(command.run([f"{tool}-save"]))
-    output = live.get("security", {}).get("OUTPUT")
-    if output is None or not any("istio-agent-hold" in spec for spec in output.rules):
-        wait = [] if os.path.basename(tool).endswith("-nft") else ["--wait=30"]
-        command.run([f"{tool}-restore", "--noflush", *wait], text=f"*security\n-A OUTPUT {_SPEC}\nCOMMIT\n")
+    if not _held(tool):
+        _restore(tool, f"-A OUTPUT {_SPEC}")
+
+
+def _held(tool: str) -> tuple[str, ...]:
+    """Our rule as printed; asking creates no table."""
+    output = save.parse(command.run([f"{tool}-save"])).get("security", {}).get("OUTPUT")
+    return tuple(spec for spec in output.rules if _NAME in spec) if output else ()
+
+
+def _restore(tool: str, line: str) -> None:
+    wait = [] if os.path.basename(tool).endswith("-nft") else ["--wait=30"]
+    command.run([f"{tool}-restore", "--noflush", *wait], text=f"*security\n{line}\nCOMMIT\n")

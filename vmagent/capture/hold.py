@@ -22,7 +22,7 @@ from typing import Final
 from vmagent.capture import manifest, timing, undo, verify
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
 from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
-from vmagent.runtime import files, readiness
+from vmagent.runtime import files, logs, readiness
 from vmagent.runtime.readiness import Readiness
 
 log = logging.getLogger("capture")
@@ -59,6 +59,12 @@ def hold(argv: Sequence[str]) -> int:
         log.error("%s%s", error, f" ({error.hint})" if error.hint else "")
         return error.exit_code
     return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """``hold`` with the log on standard output, as the unit wants it."""
+    logs.configure("info")
+    return hold(argv)
 
 
 def parse(argv: Sequence[str]) -> Options:

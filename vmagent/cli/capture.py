@@ -13,6 +13,8 @@ from vmagent.capture import apply as applying
 from vmagent.capture import manifest, undo, verify
 from vmagent.capture.plan import render
 from vmagent.capture.rule import FAMILIES
+from vmagent.config import load
+from vmagent.config.resolve import Paths
 
 Settings = Callable[[], tuple[Mapping[str, str], Mapping[str, str]]]
 """The effective settings by name (the environment variables of istio-iptables), and where each came from."""
@@ -31,7 +33,7 @@ _directory = click.option(
 
 def command(settings: Settings) -> click.Group:
     @click.group("capture")
-    def capture() -> None:
+    def group() -> None:
         """Send this machine's traffic through Envoy, or take that back.
 
         \b
@@ -39,7 +41,7 @@ def command(settings: Settings) -> click.Group:
         78 configuration.
         """
 
-    @capture.command("apply")
+    @group.command("apply")
     @_directory
     def apply_command(directory: Path) -> None:
         """Write the rules. Twice is once; changed settings replace the old rules in one step."""
@@ -51,7 +53,7 @@ def command(settings: Settings) -> click.Group:
             what = "captured" if done.changed else "already captured, nothing changed"
             click.echo(f"{what} ({done.tools.version})")
 
-    @capture.command("plan")
+    @group.command("plan")
     @_directory
     def plan_command(directory: Path) -> None:
         """Print what apply would write. Changes nothing."""
@@ -65,10 +67,10 @@ def command(settings: Settings) -> click.Group:
         for family, rules in wanted.plan.families.items():
             click.echo(f"# {family}, for {wanted.tools.path(family)}-restore --noflush\n{render(rules)}")
 
-    capture.add_command(_remove)
-    capture.add_command(_show)
-    capture.add_command(_verify)
-    return capture
+    group.add_command(_remove)
+    group.add_command(_show)
+    group.add_command(_verify)
+    return group
 
 
 @click.command("remove")
@@ -113,3 +115,16 @@ def _verify(ctx: click.Context, directory: Path) -> None:
         ctx.exit(DRIFTED)
     if verdict.manifest is not None:
         click.echo("the rules are as written")
+
+
+def _effective() -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """From the files and the environment, in their order of precedence."""
+    inputs = load.capture_here(Paths())
+    values = {name: value.text for name, value in inputs.values.items()}
+    origins = {name: str(value.origin) for name, value in inputs.values.items()}
+    if inputs.custom:
+        values["ISTIO_CUSTOM_IP_TABLES"] = "true"
+    return values, origins
+
+
+capture = command(_effective)

@@ -1,6 +1,8 @@
 """``vmagent entry configure``: the files for a new VM, made where the mesh can be reached."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,48 +44,18 @@ def entry() -> None:
 @click.option("--mesh-config", "mesh_file", type=_FILE, help="Mesh configuration, instead of asking.")
 @click.option("--root-cert", "root_file", type=_FILE, help="Root certificate, instead of asking.")
 @click.option("--token", "token_file", type=_FILE, help="File with a token, instead of asking.")
-def configure_command(
-    group_file: Path,
-    output: Path,
-    cluster_id: str,
-    ingress_ip: str,
-    autoregister: bool,
-    capture_dns: bool,
-    internal_ip: str,
-    external_ip: str,
-    revision: str,
-    istio_namespace: str,
-    token_seconds: int,
-    server: str,
-    mesh_file: Path | None,
-    root_file: Path | None,
-    token_file: Path | None,
-) -> None:
+def configure_command(group_file: Path, output: Path, **words: Any) -> None:
     """Write mesh.yaml, cluster.env, root-cert.pem, istio-token and hosts for a VM of a WorkloadGroup.
 
     Asks the Kubernetes API for what is not given as a file.
     """
-    if internal_ip and external_ip:
+    if words["internal_ip"] and words["external_ip"]:
         raise click.UsageError("--internalIP and --externalIP exclude one another")
-    request = Request(
-        group_file=group_file,
-        wishes=Wishes(
-            cluster_id=cluster_id,
-            ingress_ip=_address("--ingressIP", ingress_ip),
-            autoregister=autoregister,
-            capture_dns=capture_dns,
-            internal_ip=_address("--internalIP", internal_ip),
-            external_ip=_address("--externalIP", external_ip),
-            revision=revision,
-            istio_namespace=istio_namespace,
-        ),
-        token_seconds=token_seconds,
-        server=server,
-        mesh_file=mesh_file,
-        root_file=root_file,
-        token_file=token_file,
-    )
-    outputs = configure(request)
+    for option in ("ingressIP", "internalIP", "externalIP"):
+        name = option.removesuffix("IP") + "_ip"
+        words[name] = _address(f"--{option}", words[name])
+    wishes = Wishes(**{field.name: words.pop(field.name) for field in dataclasses.fields(Wishes)})
+    outputs = configure(Request(group_file=group_file, wishes=wishes, **words))
     try:
         output.mkdir(parents=True, exist_ok=True)
         for file in outputs:

@@ -8,10 +8,11 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from vmagent.config import settings
 from vmagent.config.model import Address, Config, Json, Value
 from vmagent.config.problem import is_secret
 from vmagent.config.schema import camel, nearest
+from vmagent.config.setting import SETTINGS
+from vmagent.config.unused import UNUSED
 from vmagent.errors import Misconfigured
 
 HIDDEN = "(hidden)"
@@ -38,15 +39,15 @@ def explain(config: Config, key: str) -> str:
     """One key: value, origin, what was overridden, help. Raises ``Misconfigured`` for an unknown key."""
     name = _name(config, key)
     values = config.origins[name]
-    setting = settings.SETTINGS.get(name)
+    setting = SETTINGS.get(name)
     told = [f"{name}={_shown(name, values[0].text)}", f"  from       {values[0].origin}"]
     told += [
         f"  overrides  {_shown(name, value.text)!r} from {value.origin}" for value in _overridden(values)
     ]
     if setting is not None:
         told.append(f"  meaning    {setting.help}")
-    elif name in settings.UNUSED:
-        told.append(f"  no effect  {settings.UNUSED[name] or 'here'}")
+    elif name in UNUSED:
+        told.append(f"  no effect  {UNUSED[name] or 'here'}")
     elif name.startswith("ISTIO_META_"):
         told.append(f"  meaning    node metadata {name.removeprefix('ISTIO_META_')}, as istiod sees it")
     elif name.startswith(_MESH):

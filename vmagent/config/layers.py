@@ -11,11 +11,12 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar
 
-from vmagent.config import settings
+from vmagent.config import unused
 from vmagent.config.envfile import EnvFile
 from vmagent.config.model import Origin, Value
 from vmagent.config.problem import Problem
-from vmagent.config.settings import Setting
+from vmagent.config.setting import SETTINGS, Setting
+from vmagent.config.settings import OWN
 
 T = TypeVar("T")
 Layer = Mapping[str, Value]
@@ -104,13 +105,13 @@ def unknown(environment: Environment) -> list[Problem]:
     In the process environment, where half of the world keeps its settings, only names that begin as ours do.
     """
     found: list[Problem] = []
-    known = settings.SETTINGS.keys() | settings.UNUSED.keys()
+    known = SETTINGS.keys() | unused.UNUSED.keys()
     for name in environment.names():
         value = environment.values(name)[0]
-        foreign = value.origin.kind == "environment" and not name.startswith(settings.OWN)
+        foreign = value.origin.kind == "environment" and not name.startswith(OWN)
         if name in known or foreign:
             continue
-        made_up = name.startswith(settings.OPEN_PREFIXES)
+        made_up = name.startswith(unused.OPEN_PREFIXES)
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.9 if made_up else 0.75)
         if made_up and not close:
             continue

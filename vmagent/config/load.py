@@ -14,9 +14,9 @@ from pathlib import Path
 
 from vmagent.config import addresses, pem
 from vmagent.config.addresses import Host
-from vmagent.config.model import Config
+from vmagent.config.model import CaptureInputs, Config
 from vmagent.config.problem import Problem, misconfigured
-from vmagent.config.resolve import GONE, Paths, Sources, resolve
+from vmagent.config.resolve import EMPTY, GONE, Paths, Sources, resolve
 from vmagent.errors import Unavailable
 
 
@@ -43,25 +43,47 @@ class Missing(Unavailable):
 def load(paths: Paths, environ: Mapping[str, str], host: Host) -> Loaded:
     """Raises ``Misconfigured``, which names every problem, or ``Missing``."""
     absent: dict[str, str] = {}
-    sources = Sources(
-        cluster_env=_read(paths.cluster_env, absent),
-        sidecar_env=_read(paths.sidecar_env, absent),
-        agent_env=_read(paths.agent_env, absent),
-        mesh=_read(paths.mesh, absent),
-    )
-    found = resolve(paths, sources, environ, host, present=Path.is_file)
-    missing = {what: why for what, why in absent.items() if why != GONE} | dict(found.missing)
+    found = resolve(paths, _sources(paths, absent), environ, host, present=os.path.isfile)
+    missing = dict(found.missing) | {what: why for what, why in absent.items() if why != GONE}
     problems = list(found.problems)
     upstreams = (found.config.control_plane.xds, found.config.control_plane.ca)
     for root in dict.fromkeys(peer.root_cert for peer in upstreams if peer.tls and peer.root_cert):
         data = _read(root, missing)
-        if data is not None:
+        if data is not None and not data.strip():
+            missing[str(root)] = EMPTY  # somebody is copying it
+        elif data is not None:
             problems += damage(data, root)
     if problems:
         raise misconfigured(problems)
     if missing:
         raise Missing(missing)
     return Loaded(config=found.config, unknown=found.unknown, notes=found.notes)
+
+
+def capture_inputs(paths: Paths, environ: Mapping[str, str]) -> CaptureInputs:
+    """What capture needs: env files and mesh file must be sound; root and addresses need not be there.
+
+    Raises ``Misconfigured`` or ``Missing``, as ``load``.
+    """
+    absent: dict[str, str] = {}
+    host = Host(name="", addresses=(), routed=())
+    found = resolve(paths, _sources(paths, absent), environ, host, present=os.path.isfile)
+    missing = {what: why for what, why in found.missing.items() if what.startswith("/")}
+    missing |= {what: why for what, why in absent.items() if why != GONE}
+    if found.problems:
+        raise misconfigured(found.problems)
+    if missing:
+        raise Missing(missing)
+    return found.config.capture
+
+
+def _sources(paths: Paths, absent: dict[str, str]) -> Sources:
+    return Sources(
+        cluster_env=_read(paths.cluster_env, absent),
+        sidecar_env=_read(paths.sidecar_env, absent),
+        agent_env=_read(paths.agent_env, absent),
+        mesh=_read(paths.mesh, absent),
+    )
 
 
 def _read(path: Path, absent: dict[str, str]) -> bytes | None:
@@ -89,3 +111,8 @@ def damage(data: bytes, path: Path) -> list[Problem]:
 def here(paths: Paths) -> Loaded:
     """``load`` with this process's environment and this machine's addresses: the door to both."""
     return load(paths, os.environ, addresses.read())
+
+
+def capture_here(paths: Paths) -> CaptureInputs:
+    """``capture_inputs`` with this process's environment."""
+    return capture_inputs(paths, os.environ)

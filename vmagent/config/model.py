@@ -6,51 +6,15 @@ Does not:  read, parse or decide (load.py and the modules it calls); know any pa
 Surprise:  ``proxy_config`` and node metadata are plain JSON values on purpose: they go out as they came in.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
+
+from vmagent.config.address import Address as Address
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What YAML and JSON documents consist of."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """``host:port``; an IPv6 literal stands in brackets in the text and without them in ``host``."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises ValueError with a sentence for the operator."""
-        host, colon, port = text.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("expected HOST:PORT with a port from 1 to 65535")
-        if host.startswith("[") and host.endswith("]"):
-            host = str(ipaddress.IPv6Address(host[1:-1]))
-        elif not _is_host(host):
-            raise ValueError(
-                "expected HOST:PORT with a DNS name, an IPv4 address or an IPv6 address in brackets"
-            )
-        return cls(host=host, port=int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _is_host(text: str) -> bool:
-    labels = text.removesuffix(".").split(".")
-    return len(text) <= 253 and all(
-        0 < len(label) <= 63
-        and label.isascii()
-        and label.replace("-", "").replace("_", "").isalnum()
-        and not label.startswith("-")
-        and not label.endswith("-")
-        for label in labels
-    )
 
 
 # --- where values come from -------------------------------------------------------------------------------
@@ -299,10 +263,6 @@ class Agent:
     """What is ours alone (agent.env)."""
 
     log_level: Literal["debug", "info", "warn", "error"]
-    run_dir: Path
-    state_dir: Path
-    capture_policy: Literal["open", "closed"]
-    capture_backend: Literal["auto", "iptables", "nftables"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

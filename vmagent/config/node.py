@@ -13,6 +13,7 @@ from vmagent.config import settings
 from vmagent.config.layers import Environment
 from vmagent.config.merge import Merged
 from vmagent.config.model import Address, Json, Locality, Node, Workload
+from vmagent.config.setting import SETTINGS
 from vmagent.config.syntax import boolean, json_object
 
 _META, _METAJSON = "ISTIO_META_", "ISTIO_METAJSON_"
@@ -97,7 +98,7 @@ def _boolean(environment: Environment, name: str, text: str) -> str:
     try:
         return _flag(boolean(text))
     except ValueError as remedy:
-        if name not in settings.SETTINGS:  # those have been judged where they are used
+        if name not in SETTINGS:  # those have been judged where they are used
             environment.problem(name, "not a value for this setting", str(remedy))
         return _flag(False)
 
@@ -106,7 +107,7 @@ def _object(environment: Environment, name: str, text: str) -> dict[str, Json]:
     try:
         return json_object(text)
     except ValueError as remedy:
-        if name not in settings.SETTINGS:
+        if name not in SETTINGS:
             environment.problem(name, "not a JSON object", str(remedy))
         return {}
 

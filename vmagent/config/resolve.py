@@ -17,8 +17,10 @@ from vmagent.config.merge import XDS_PORT, Merged, istiod, merge
 from vmagent.config.model import Config, Envoy, Origin, Status, Value
 from vmagent.config.problem import Problem
 from vmagent.config.schema import Wrong
+from vmagent.config.setting import SETTINGS
+from vmagent.config.unused import OPEN_PREFIXES, UNUSED
 
-GONE = "no such file"
+GONE, EMPTY = "no such file", "empty"
 _NO_ADDRESS = "0.0.0.0"
 """Stands for an address while the rest is looked through; such a ``Resolution`` has something missing."""
 
@@ -68,17 +70,19 @@ def resolve(
     said = environment.value(settings.PROXY_CONFIG)
     inline = meshfile.parse(said.text.encode(), f"{said.origin} (PROXY_CONFIG)", bare=True)
     merged = merge(mesh, str(paths.mesh), inline, environment)
+    missing = _missing(paths, sources, environment)
     environment = environment.below(merged.layer())
     ips = address_choice.choose(
         host, environment.get(settings.ISTIO_SVC_IP) or environment.get(settings.INSTANCE_IP)
     )
-    missing = _missing(paths, sources, environment, ips)
+    if not ips:
+        missing["an address of this machine"] = "no interface has one yet; or set ISTIO_SVC_IP"
     config, wrong = _config(paths, environment, merged, mesh.trust_domain, host, ips, present)
     if not config.workload.service_account and str(paths.cluster_env) not in missing:
-        environment.problem(
-            "SERVICE_ACCOUNT", "not set", f"add SERVICE_ACCOUNT='NAME' to {paths.cluster_env}"
-        )
-    for setting in settings.SETTINGS.values():
+        remedy = "add SERVICE_ACCOUNT='NAME' to it"
+        where = str(paths.cluster_env)
+        wrong.append(Problem(where=where, key="SERVICE_ACCOUNT", value=None, why="not set", remedy=remedy))
+    for setting in SETTINGS.values():
         environment.get(setting)  # also those that other rooms read: a bad value is told by its line
     documents = [*mesh.problems, *inline.problems]
     if any("readinessProbe" in problem.key for problem in documents):  # a port out of range is no port
@@ -112,16 +116,14 @@ def _environment(
     return environment, [*cluster.problems, *sidecar.problems, *own.problems]
 
 
-def _missing(
-    paths: Paths, sources: Sources, environment: Environment, ips: tuple[str, ...]
-) -> dict[str, str]:
-    """cluster.env may be missing where somebody else says who we are, as a pod's environment does."""
-    missing: dict[str, str] = {}
-    if sources.cluster_env is None and not environment.is_set(settings.SERVICE_ACCOUNT):
-        missing[str(paths.cluster_env)] = GONE
-    if not ips:
-        missing["an address of this machine"] = "no interface has one yet; or set ISTIO_SVC_IP"
-    return missing
+def _missing(paths: Paths, sources: Sources, environment: Environment) -> dict[str, str]:
+    """cluster.env, unless sidecar.env or the environment says who we are, as that of a pod does.
+
+    What the mesh file says does not replace it: the two are copied one after the other.
+    """
+    if environment.is_set(settings.SERVICE_ACCOUNT) or (sources.cluster_env or b"").strip():
+        return {}
+    return {str(paths.cluster_env): GONE if sources.cluster_env is None else EMPTY}
 
 
 def _config(
@@ -207,7 +209,7 @@ def _ports(merged: Merged, environment: Environment, proxy: Envoy, status: Statu
 def _notes(environment: Environment, merged: Merged) -> Iterator[str]:
     for name in environment.names():
         value = environment.values(name)[0]
-        reason = settings.UNUSED.get(name, "")
+        reason = UNUSED.get(name, "")
         if reason and value.origin.kind != "environment":
             yield f"{value.origin}: {name} has no effect here: {reason}"
     for flag in sections.Flags(environment).unused:
@@ -223,13 +225,13 @@ def _notes(environment: Environment, merged: Merged) -> Iterator[str]:
 
 def _origins(environment: Environment, merged: Merged) -> dict[str, tuple[Value, ...]]:
     found: dict[str, tuple[Value, ...]] = {}
-    for name, setting in settings.SETTINGS.items():
+    for name, setting in SETTINGS.items():
         default = Value(text=setting.default, origin=Origin(kind="default", where="default"))
         found[name] = (*environment.values(name), default)
         if not environment.is_set(setting) and len(found[name]) > 1:
             found[name] = (default, *environment.values(name))
     for name in environment.names():
-        if name in settings.UNUSED or name.startswith(settings.OPEN_PREFIXES):
+        if name in UNUSED or name.startswith(OPEN_PREFIXES):
             found.setdefault(name, environment.values(name))
     found["CA_ADDR"] = upstreams.ca_origin(environment, merged)
     return found | dict(merged.origins)

@@ -7,7 +7,7 @@ Surprise:  nothing here raises for a bad value: the environment notes it, so tha
 
 from pathlib import Path
 
-from vmagent.config import flags, settings, syntax
+from vmagent.config import capture_settings, flags, settings, syntax
 from vmagent.config.layers import Environment
 from vmagent.config.merge import Merged
 from vmagent.config.model import (
@@ -15,6 +15,7 @@ from vmagent.config.model import (
     CaptureInputs,
     Dns,
     Envoy,
+    Origin,
     Probe,
     Status,
     Value,
@@ -144,7 +145,7 @@ def _levels(flag: Flags) -> tuple[str, tuple[str, ...]]:
 
 def dns(environment: Environment, who: Workload, base: Path) -> Dns:
     return Dns(
-        enabled=environment.get(settings.DNS_CAPTURE) or environment.get(settings.DNS_SERVER),
+        enabled=_redirected(environment)[0] or environment.get(settings.DNS_SERVER),
         auto_allocate=environment.get(settings.DNS_AUTO_ALLOCATE),
         listen=environment.get(settings.DNS_ADDR),
         namespace=who.namespace,
@@ -153,6 +154,14 @@ def dns(environment: Environment, who: Workload, base: Path) -> Dns:
         parallel=environment.get(settings.DNS_PARALLEL),
         resolv_conf=base / "etc/resolv.conf",
     )
+
+
+def _redirected(environment: Environment) -> tuple[bool, Origin]:
+    """Whether queries are redirected: one answer for DNS and capture, else nobody might listen there."""
+    setting = settings.DNS_CAPTURE
+    if not environment.is_set(setting) and environment.is_set(capture_settings.REDIRECT_DNS):
+        setting = capture_settings.REDIRECT_DNS
+    return environment.get(setting), environment.value(setting).origin
 
 
 def readiness(environment: Environment, merged: Merged, who: Workload) -> Probe | Wrong | None:
@@ -178,15 +187,12 @@ def status(environment: Environment, merged: Merged) -> Status:
 
 
 def capture(environment: Environment) -> CaptureInputs:
-    """ISTIO_META_DNS_CAPTURE and ISTIO_DUAL_STACK count before their older names, as in istio-iptables."""
-    values = {name: found[0] for name in settings.CAPTURE if (found := environment.values(name))}
-    for setting in (settings.DNS_CAPTURE, settings.DUAL_STACK):
-        if environment.is_set(setting):
-            values[setting.name] = environment.value(setting)
-    answer = "true" if environment.get(settings.DNS_CAPTURE) else "false"
-    origin = environment.value(settings.DNS_CAPTURE).origin
-    values[settings.DNS_CAPTURE.name] = Value(text=answer, origin=origin)
-    return CaptureInputs(values=values, custom=environment.get(settings.CUSTOM_IP_TABLES))
+    values = {name: found[0] for name in capture_settings.CAPTURE if (found := environment.values(name))}
+    if environment.is_set(settings.DUAL_STACK):
+        values[settings.DUAL_STACK.name] = environment.value(settings.DUAL_STACK)
+    redirected, origin = _redirected(environment)
+    values[settings.DNS_CAPTURE.name] = Value(text="true" if redirected else "false", origin=origin)
+    return CaptureInputs(values=values, custom=environment.get(capture_settings.CUSTOM_IP_TABLES))
 
 
 def agent(environment: Environment, flag: Flags) -> Agent:
@@ -199,10 +205,4 @@ def agent(environment: Environment, flag: Flags) -> Agent:
             level = settings.LOG_LEVEL.parse(said[-1].rpartition(":")[2]) if said else level
         except ValueError as remedy:
             flag.refuse("log_output_level", str(remedy))
-    return Agent(
-        log_level=level,
-        run_dir=Path(environment.get(settings.RUN_DIR)),
-        state_dir=Path(environment.get(settings.STATE_DIR)),
-        capture_policy=environment.get(settings.CAPTURE_POLICY),
-        capture_backend=environment.get(settings.CAPTURE_BACKEND),
-    )
+    return Agent(log_level=level)

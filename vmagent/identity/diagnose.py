@@ -65,7 +65,9 @@ _NAME_HINT: Final = "the hosts file that `vmagent entry configure` writes belong
 
 async def _why_not_trusted(peer: str, endpoint: Endpoint, roots: Roots) -> VmagentError | None:
     try:
-        await _connect(endpoint, trust.context(roots.pem))
+        await _connect(endpoint, trust.context(roots))
+    except Misconfigured as damaged:
+        return damaged
     except ssl.SSLCertVerificationError as error:
         return await _explain(peer, endpoint, roots, error)
     except ssl.SSLError as error:
@@ -124,7 +126,7 @@ async def _connect(endpoint: Endpoint, context: ssl.SSLContext | None) -> "ssl.S
 
 async def _names(endpoint: Endpoint, roots: Roots) -> list[str]:
     """Whom the certificate names; the chain is known to be good."""
-    context = trust.context(roots.pem)
+    context = trust.context(roots)
     context.check_hostname = False
     try:
         peer = await _connect(endpoint, context)

@@ -2,6 +2,9 @@
 itself.
 """
 
+import base64
+import binascii
+import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +30,12 @@ REMEDY: Final = (
 )
 
 
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----\r?\n(.*?)-----END CERTIFICATE-----", re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roots:
-    """At least one certificate, each of them readable."""
+    """At least one certificate, each of them whole."""
 
     pem: bytes = field(repr=False)
     path: Path
@@ -57,24 +63,39 @@ def read(path: Path | None) -> Roots:
 
 
 def _check(pem: bytes, path: Path) -> None:
-    """By the TLS library of Python itself: gRPC's would take the damage for an unknown issuer."""
+    """By hand: OpenSSL, once used, stays in memory (1.4 MB), and gRPC takes damage for an unknown issuer."""
     if not pem.strip():
         raise Misconfigured(f"the root certificate {path} is empty", hint=REMEDY)
-    begun, ended = pem.count(b"-----BEGIN CERTIFICATE-----"), pem.count(b"-----END CERTIFICATE-----")
+    blocks = _BLOCK.findall(pem)
+    if not blocks or len(blocks) != pem.count(b"-----BEGIN ") or not all(map(_whole, blocks)):
+        raise _damaged(path)
+
+
+def _whole(block: bytes) -> bool:
+    """Base64 of one DER sequence (X.690, 8.1.3) that is as long as it says."""
     try:
-        if not begun == ended > 0:
-            raise ValueError("a certificate is cut short")
-        context(pem)
-    except (ssl.SSLError, ValueError):
-        raise Misconfigured(
-            f"the root certificate {path} is damaged: it is not whole PEM certificates", hint=REMEDY
-        ) from None
+        der = base64.b64decode(b"".join(block.split()), validate=True)
+    except binascii.Error:
+        return False
+    if len(der) < 4 or der[0] != 0x30 or not 0x81 <= der[1] <= 0x83:
+        return False
+    octets = der[1] - 0x80
+    return len(der) == 2 + octets + int.from_bytes(der[2 : 2 + octets])
 
 
-def context(pem: bytes) -> ssl.SSLContext:
-    """A client's context that trusts exactly ``pem``. Raises ssl.SSLError or ValueError for damaged PEM."""
+def _damaged(path: Path) -> Misconfigured:
+    return Misconfigured(
+        f"the root certificate {path} is damaged: it is not whole PEM certificates", hint=REMEDY
+    )
+
+
+def context(roots: Roots) -> ssl.SSLContext:
+    """A client's context that trusts exactly ``roots``. Raises Misconfigured if one of them is damaged."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_alpn_protocols(["h2"])
-    made.load_verify_locations(cadata=pem.decode("ascii", errors="ignore"))
+    try:
+        made.load_verify_locations(cadata=roots.pem.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError):
+        raise _damaged(roots.path) from None
     return made

@@ -6,6 +6,7 @@ daemon's lock is held.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from vmagent.runtime import files
@@ -24,6 +25,8 @@ class Readiness:
         self._names = gates
         self._waiting: dict[str, str] = {}
         self._directory = directory
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each move of a gate; whoever composes the process may set it."""
         for gate in gates:
             self._waiting[gate] = "starting"
             self._publish(gate)
@@ -55,6 +58,7 @@ class Readiness:
         return {gate: why for gate, why in self.gates.items() if why != OPEN}
 
     def _publish(self, gate: str) -> None:
+        self.changed()
         if self._directory is not None:
             text = WAITING + self._waiting[gate] if gate in self._waiting else OPEN
             files.write(self._directory / gate, f"{text}\n".encode(), mode=0o644)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.identity.credential import Credential
@@ -24,7 +25,7 @@ log = logging.getLogger("sds")
 
 SERVICE = "envoy.service.secret.v3.SecretDiscoveryService"
 
-Context = grpc.aio.ServicerContext[wire.DiscoveryRequest, wire.DiscoveryResponse]
+Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class SdsServer:
@@ -36,15 +37,12 @@ class SdsServer:
         self._clock = clock
         self._versions = itertools.count(1)
 
-    def handler(self) -> "grpc.GenericRpcHandler[wire.DiscoveryRequest, wire.DiscoveryResponse]":
-        stream = grpc.stream_stream_rpc_method_handler(
-            self._stream,
-            request_deserializer=wire.DiscoveryRequest.FromString,
-            response_serializer=wire.DiscoveryResponse.SerializeToString,
-        )
+    def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
+        """In bytes, as all handlers on Envoy's sockets; the messages are read here."""
+        stream = grpc.stream_stream_rpc_method_handler(self._stream)
         return grpc.method_handlers_generic_handler(SERVICE, {"StreamSecrets": stream})
 
-    async def _stream(self, requests: AsyncIterator[wire.DiscoveryRequest], context: Context) -> None:
+    async def _stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         stream = _Stream(context, self._version)
         async with Tasks() as tasks:
             pushing = tasks.start("sds-push", stream.push(self._credentials))
@@ -69,10 +67,13 @@ class _Stream:
         self._served: Credential | None = None
         self._turn = asyncio.Lock()
 
-    async def read(self, requests: AsyncIterator[wire.DiscoveryRequest]) -> Refuse | None:
+    async def read(self, requests: AsyncIterator[bytes]) -> Refuse | None:
         """Until Envoy ends the stream (None) or asks for something we refuse."""
-        async for request in requests:
-            asked = _asked(request)
+        async for data in requests:
+            try:
+                asked = _asked(wire.DiscoveryRequest.FromString(data))
+            except DecodeError:
+                return Refuse(why="not a DiscoveryRequest")
             if asked.rejected:
                 log.warning("SDS: Envoy rejected %s: %s", ",".join(asked.names), asked.rejected)
             async with self._turn:
@@ -94,7 +95,7 @@ class _Stream:
     async def _send(self, reply: Reply) -> None:
         assert self._served is not None, "the session replies only after the first change"
         message = response(reply.names, self._served, version=self._version(), nonce=reply.nonce)
-        await self._context.write(message)
+        await self._context.write(message.SerializeToString())
         for name in reply.names:
             log.info("SDS: PUSH\tresource=%s", name)
 

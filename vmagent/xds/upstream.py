@@ -14,6 +14,10 @@ from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.errors import Refused, Unavailable, VmagentError
+from vmagent.identity.credential import KeyPair
+from vmagent.identity.diagnose import why_unreachable
+from vmagent.identity.endpoint import Endpoint
+from vmagent.identity.trust import Roots
 from vmagent.runtime.backoff import Backoff
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.lifecycle import Tasks
@@ -36,6 +40,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", -1),  # a push of all clusters of a large mesh is tens of megabytes
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),  # the control plane is not behind the web proxy of a login shell
 )
 
 
@@ -48,27 +53,22 @@ class _Ended(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamConfig:
-    """``address`` is host:port; ``server_name`` overrides the name its certificate must carry; ``headers`` go
-    along.
-    """
+    """``headers`` go along with every stream, names in lower case."""
 
-    address: str
-    server_name: str = ""
+    endpoint: Endpoint
     tls: bool = True
     headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
-    """What shows the control plane who we are, read afresh for each attempt. The certificate is used beside
-    the token.
+    """What shows the control plane who we are, read afresh for each attempt. The certificate, if there is a
+    valid one, goes beside the token.
     """
 
-    root_pem: bytes | None
-    """None means the operating system's roots."""
+    roots: Roots
     token: str = field(default="", repr=False)
-    key_pem: bytes | None = field(default=None, repr=False)
-    chain_pem: bytes | None = None
+    pair: KeyPair | None = None
 
 
 class Upstream:
@@ -94,6 +94,7 @@ class Upstream:
         self._trouble = trouble
         self._clock = clock
         self._again = asyncio.Event()
+        self._use_pair = True
 
     def retry_now(self) -> None:
         """Something changed that may make the next attempt succeed, such as a new token."""
@@ -131,11 +132,20 @@ class Upstream:
             try:
                 await call.wait_for_connection()
             except grpc.aio.AioRpcError as error:
-                return self._explain(error.code(), error.details())
+                # A control plane that objects to the certificate ends the handshake without looking at the
+                # token.
+                self._use_pair = not self._use_pair
+                found = await why_unreachable(
+                    "control plane", self._config.endpoint, self._roots(authentication)
+                )
+                return found or self._explain(error.code(), error.details())
             return await self._talk(call)
 
+    def _roots(self, authentication: Authentication) -> Roots | None:
+        return authentication.roots if self._config.tls else None
+
     async def _talk(self, call: Call) -> VmagentError:
-        log.info("connected to upstream XDS server: %s", self._config.address)
+        log.info("connected to upstream XDS server: %s", self._config.endpoint)
         outbox = self._hub.open_upstream()
         try:
             async with Tasks() as tasks:
@@ -152,7 +162,7 @@ class Upstream:
             self._hub.close_upstream(outbox)
         if why:
             call.cancel()
-            return Unavailable(f"control plane {self._config.address}: {why}")
+            return Unavailable(f"control plane {self._config.endpoint}: {why}")
         return self._explain(await call.code(), await call.details())
 
     async def _receive(self, outbox: Outbox, call: Call) -> None:
@@ -175,22 +185,22 @@ class Upstream:
         return metadata
 
     def _channel(self, authentication: Authentication) -> grpc.aio.Channel:
-        options = list(_OPTIONS)
+        endpoint = self._config.endpoint
         if not self._config.tls:
-            return grpc.aio.insecure_channel(self._config.address, options)
-        if self._config.server_name:
-            options.append(("grpc.ssl_target_name_override", self._config.server_name))  # type: ignore[arg-type]
+            return grpc.aio.insecure_channel(str(endpoint), _OPTIONS)
+        pair = authentication.pair if self._use_pair else None
         credentials = grpc.ssl_channel_credentials(
-            authentication.root_pem, authentication.key_pem, authentication.chain_pem
+            authentication.roots.pem, pair.key_pem if pair else None, pair.chain_pem if pair else None
         )
-        return grpc.aio.secure_channel(self._config.address, credentials, options)
+        options = (*_OPTIONS, ("grpc.ssl_target_name_override", endpoint.tls_name))
+        return grpc.aio.secure_channel(str(endpoint), credentials, options)
 
     def _explain(self, code: grpc.StatusCode, details: str | None) -> VmagentError:
         """By status code, never by text; the text is the peer's own and goes along."""
         if code in _NO:
-            return Refused(f"control plane {self._config.address} refused us: {code.name}: {details}")
+            return Refused(f"control plane {self._config.endpoint} refused us: {code.name}: {details}")
         verb = "is not reachable" if code in _AWAY else "ended the stream"
-        return Unavailable(f"control plane {self._config.address} {verb}: {code.name}: {details}")
+        return Unavailable(f"control plane {self._config.endpoint} {verb}: {code.name}: {details}")
 
 
 _NO = frozenset(

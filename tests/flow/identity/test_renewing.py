@@ -84,7 +84,7 @@ async def test_a_stored_certificate_of_another_name_is_not_used(
     ca: CertificateServer, machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with machine.running():
-        held = await machine.until_renewed()
+        await machine.until_renewed()
     moved = machine.configured(spiffe=type(VM).parse("spiffe://cluster.local/ns/shop/sa/cart"))
     moved.token.write_text(service_account_jwt("shop", "cart"))
     async with moved.running():

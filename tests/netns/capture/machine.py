@@ -36,6 +36,8 @@ class Machine:
         self.directory = directory
         self.vm, self.peer = f"capture-vm-{os.getpid()}", f"capture-peer-{os.getpid()}"
         self.run_directory = directory / "run"
+        self.without_nft = False
+        """Commands then find no nft(8)."""
         self.env: dict[str, str] = {
             "PROXY_UID": str(UID),
             "PROXY_GID": str(GID),
@@ -85,8 +87,9 @@ class Machine:
 
     def inside(self, *argv: str) -> list[str]:
         """The command line that runs ``argv`` in the machine."""
+        hide = "mount --bind /dev/null /usr/sbin/nft && " if self.without_nft else ""
         mounts = (
-            f"mount --bind {self.directory}/alternatives /etc/alternatives && "
+            f"{hide}mount --bind {self.directory}/alternatives /etc/alternatives && "
             f'mount --bind {self.directory}/resolv.conf /etc/resolv.conf && exec "$@"'
         )
         return ["ip", "netns", "exec", self.vm, "unshare", "-m", "sh", "-c", mounts, "sh", *argv]

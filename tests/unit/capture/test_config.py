@@ -87,6 +87,7 @@ def test_every_wrong_value_is_named_with_its_file_in_one_error() -> None:
         ("ISTIO_INBOUND_INTERCEPTION_MODE", "redirect", "expected REDIRECT"),
         ("KUBE_VIRT_INTERFACES", "tap0", "remove the setting"),
         ("FORCE_IPTABLES_BINARY", "nftables", "expected nft or legacy"),
+        ("NATIVE_NFTABLES", "true", "not supported yet"),
         ("PROXY_GID", "ghosts", "there is no group"),
     ],
 )
@@ -97,7 +98,8 @@ def test_a_value_that_cannot_be_right_is_refused_with_its_remedy(key: str, value
 
 
 def test_the_first_of_two_names_of_a_setting_counts() -> None:
-    assert not read(REDIRECT_DNS="false", ISTIO_META_DNS_CAPTURE="true").dns
+    assert read(REDIRECT_DNS="false", ISTIO_META_DNS_CAPTURE="true").dns
+    assert read(REDIRECT_DNS="true").dns
     assert read(INVALID_DROP="1").drop_invalid
     assert read(DUAL_STACK="true").dual_stack
 

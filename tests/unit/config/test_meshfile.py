@@ -77,7 +77,7 @@ def test_what_concerns_istiod_alone_is_known_and_not_looked_into() -> None:
     [
         (
             "defaultConfig:\n  statusPort: fifteen\n",
-            f"{PATH}:2: defaultConfig.statusPort='fifteen': expected a whole number, found text; write a number",
+            f"{PATH}:2: defaultConfig.statusPort='fifteen': expected a whole number, found text; write a",
         ),
         ("defaultConfig:\n  statusPort: 99999\n", "defaultConfig.statusPort='99999': out of range"),
         ("defaultConfig:\n  statusPort: true\n", "expected a whole number, found a boolean"),

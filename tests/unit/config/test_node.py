@@ -10,7 +10,7 @@ from vmagent.config.model import Json, Locality
 from . import vm
 
 RECORDED_ENVIRONMENT = vm.CLUSTER_ENV.replace("vm204", "vm-204").replace("ISTIO_SERVICE=", "UNSET=")
-"""The recording ran pilot-agent without the start script, so nobody turned ISTIO_SERVICE into serviceCluster."""
+"""The recording had no start script, so nobody turned ISTIO_SERVICE into serviceCluster."""
 
 RECORDED_MESH = vm.MESH.partition("  readinessProbe:")[0].replace(
     "istiod.istio-system.svc:15012", "192.168.0.59:15012"
@@ -79,7 +79,8 @@ def test_metadata_comes_in_the_encoding_that_istiod_expects(more: str, key: str,
 
 def test_metadata_that_istiod_could_not_decode_is_an_error_here() -> None:
     assert vm.complaints(more="ISTIO_META_HTTP10=perhaps\n") == [
-        f"{vm.CLUSTER_PATH}:18: ISTIO_META_HTTP10='perhaps': not a value for this setting; write true or false"
+        f"{vm.CLUSTER_PATH}:18: ISTIO_META_HTTP10='perhaps': not a value for this setting; "
+        "write true or false"
     ]
     assert vm.complaints(more="ISTIO_METAJSON_MORE={a}\n") == [
         f"{vm.CLUSTER_PATH}:18: ISTIO_METAJSON_MORE='{{a}}': not a JSON object; "

@@ -115,5 +115,6 @@ def test_a_bad_probe_is_told_with_file_and_line() -> None:
         "give exactly one of httpGet, tcpSocket, exec, grpc"
     ]
     assert vm.complaints(mesh="defaultConfig:\n  readinessProbe:\n    httpGet: {port: 0}\n") == [
-        f"{vm.MESH_PATH}:3: defaultConfig.readinessProbe.httpGet.port='0': out of range; write a number, 1 to 65535"
+        f"{vm.MESH_PATH}:3: defaultConfig.readinessProbe.httpGet.port='0': out of range; "
+        "write a number, 1 to 65535"
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from vmagent.config.addresses import Host, HostAddress
 from vmagent.config.model import Config
@@ -67,44 +68,44 @@ HOST = Host(
 )
 
 
-def resolved(
-    *,
-    cluster: str | None = CLUSTER_ENV,
-    more: str = "",
-    sidecar: str | None = None,
-    own: str | None = None,
-    mesh: str | None = MESH,
-    environ: Mapping[str, str] | None = None,
-    host: Host = HOST,
-    absent: tuple[Path, ...] = (),
-) -> Resolution:
-    """``more``: lines behind those of cluster.env. ``absent``: files that a search for roots does not find."""
+class Given(TypedDict, total=False):
+    """None: no such file. ``more``: lines behind cluster.env. ``absent``: roots that are not there."""
 
-    def encoded(text: str | None) -> bytes | None:
-        return None if text is None else text.encode()
+    cluster: str | None
+    more: str
+    sidecar: str
+    own: str
+    mesh: str | None
+    environ: Mapping[str, str]
+    host: Host
+    absent: tuple[Path, ...]
 
+
+def resolved(**given: Unpack[Given]) -> Resolution:
+    cluster, mesh = given.get("cluster", CLUSTER_ENV), given.get("mesh", MESH)
+    sidecar, own = given.get("sidecar"), given.get("own")
     return resolve(
         Paths(),
         Sources(
-            cluster_env=encoded(None if cluster is None else cluster + more),
-            sidecar_env=encoded(sidecar),
-            agent_env=encoded(own),
-            mesh=encoded(mesh),
+            cluster_env=None if cluster is None else (cluster + given.get("more", "")).encode(),
+            sidecar_env=None if sidecar is None else sidecar.encode(),
+            agent_env=None if own is None else own.encode(),
+            mesh=None if mesh is None else mesh.encode(),
         ),
-        environ or {},
-        host,
-        present=lambda path: path not in absent,
+        given.get("environ", {}),
+        given.get("host", HOST),
+        present=lambda path: path not in given.get("absent", ()),
     )
 
 
-def config(**given: str | None | Mapping[str, str] | Host) -> Config:
+def config(**given: Unpack[Given]) -> Config:
     """``resolved`` where nothing is wrong."""
-    found = resolved(**given)  # type: ignore[arg-type]  # each caller passes what resolved() takes
+    found = resolved(**given)
     assert not found.problems, "\n".join(str(problem) for problem in found.problems)
     assert not found.missing
     return found.config
 
 
-def complaints(**given: str | None | Mapping[str, str] | Host) -> list[str]:
+def complaints(**given: Unpack[Given]) -> list[str]:
     """Every problem as the line that an operator reads."""
-    return [str(problem) for problem in resolved(**given).problems]  # type: ignore[arg-type]  # as above
+    return [str(problem) for problem in resolved(**given).problems]

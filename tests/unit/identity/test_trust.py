@@ -40,6 +40,21 @@ def test_a_damaged_file_is_named(tmp_path: Path, pem: bytes) -> None:
     assert "is damaged" in str(refused(path))
 
 
+def test_damage_inside_a_certificate_is_found_when_it_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "root-cert.pem"
+    lines = ONE.splitlines(keepends=True)
+    path.write_bytes(b"".join((*lines[:2], lines[2][:10] + b"AAAAAAAAAA" + lines[2][20:], *lines[3:])))
+    roots = trust.read(path)
+    with pytest.raises(Misconfigured, match="is damaged"):
+        trust.context(roots)
+
+
+def test_a_key_among_the_roots_is_no_certificate(tmp_path: Path) -> None:
+    path = tmp_path / "root-cert.pem"
+    path.write_bytes(ONE + ONE.replace(b"CERTIFICATE", b"PRIVATE KEY"))
+    assert "is damaged" in str(refused(path))
+
+
 def test_a_missing_an_empty_and_an_unreadable_file_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "root-cert.pem"
     assert "does not exist" in str(refused(path))

@@ -1,0 +1,32 @@
+# What a person or CI wants of this tree, as words. The work is done in lab/setup, so that it can be read as a program.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench proto lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Debian packages, locked Python packages, Envoy; quick the second time
+	@lab/setup/setup.sh
+
+demo: setup ## plays the documents' story in front of you; KEEP=1 leaves the lab standing
+	@.venv/bin/lab demo $(if $(KEEP),--keep)
+
+test: setup ## everything, in CI's order, as root
+	@lab/setup/test.sh format lint types unit flow netns
+
+check: ## under a minute: format, lint, types, unit and architecture tests
+	@lab/setup/test.sh format lint types unit
+
+bench: setup ## start to ready, idle memory
+	@.venv/bin/python -m bench
+
+proto: ## generates vmagent/_pb and lab/controlplane/_pb from their .proto files
+	@lab/setup/proto.sh
+
+lock: ## writes requirements/*.lock anew; UPGRADE=1 takes newer versions
+	@UPGRADE=$(UPGRADE) lab/setup/lock.sh
+
+clean: ## takes away what setup made here, and nothing from the machine
+	rm -rf .build .venv .mypy_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,225 @@
+"""``lab``: hosts to run agents on, and the mesh they join, from a shell.
+
+Owns:      words to calls, and what is printed.
+Does not:  know how anything is done (lab/hosts, lab/demo).
+"""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+import click
+import yaml
+
+from lab.hosts import services
+from lab.hosts.cluster import Cluster, Kind, kind_of
+from lab.hosts.errors import LabError
+from lab.hosts.host import environment
+from lab.hosts.lab import Lab
+from lab.hosts.process import inner_pids
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines stay readable, as kubectl writes them."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+class Cli(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            click.echo(f"lab: {error}", err=True)
+            if error.hint:
+                click.echo(f"  hint: {error.hint}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Cli, context_settings={"show_default": True, "max_content_width": 100})
+@click.option("--name", default="demo", envvar="LAB_NAME", help="Which lab; several may stand at a time.")
+@click.pass_context
+def main(ctx: click.Context, name: str) -> None:
+    """Hosts made of namespaces on one bridge, a control plane in one of them.
+
+    \b
+      lab demo                              play the documents' story, step by step
+      lab exec client -- curl nginx.jd.com  run something in a host
+      lab logs vm -f                        what its agent says
+      lab get workloadentries -o yaml       what kubectl would show
+
+    Hosts: istiod, vm, client, docker, outside.
+    """
+    ctx.obj = Lab(name)
+
+
+@main.command()
+@click.pass_obj
+def up(lab: Lab) -> None:
+    """All hosts and their name servers. Nothing else runs in them yet."""
+    lab.up()
+    _show(lab)
+
+
+@main.command()
+@click.pass_obj
+def down(lab: Lab) -> None:
+    """Nothing is left: no process, namespace, mount or file. Twice is once."""
+    lab.down()
+
+
+@main.command()
+@click.pass_obj
+def status(lab: Lab) -> None:
+    """Which hosts are up, and what runs there. Exits with 1 unless all are."""
+    _show(lab)
+    sys.exit(0 if lab.is_up else 1)
+
+
+def _show(lab: Lab) -> None:
+    for host in lab.hosts:
+        if not host.up:
+            click.echo(f"{host.name:8} {host.address:14} down")
+            continue
+        found = sorted(inner_pids(host.pid).items())
+        commands = [_command(outer) for inner, outer in found if inner != 1]
+        click.echo(f"{host.name:8} {host.address:14} {', '.join(filter(None, commands)) or 'nothing runs'}")
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@main.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--user", help="As whom, a name that the host knows.")
+@click.argument("host")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_obj
+def exec_command(lab: Lab, host: str, user: str | None, command: tuple[str, ...]) -> None:
+    """Run COMMAND in a host, with this terminal: lab exec vm -- bash"""
+    words = command[1:] if command[0] == "--" else command
+    line = lab.host(host).enter(words, user=user)
+    os.execve(line[0], line, environment(user, {"TERM": os.environ.get("TERM", "dumb")}))
+
+
+@main.command()
+@click.option("-f", "follow", is_flag=True, help="Go on until interrupted.")
+@click.argument("host")
+@click.pass_obj
+def logs(lab: Lab, host: str, follow: bool) -> None:
+    """What the services of a host wrote."""
+    there = lab.host(host)
+    files = [path for path in services.LOGS[host] if follow or there.exists(path)]
+    if not files:
+        raise LabError(f"nothing was started in {host} yet")
+    line = there.enter(["tail", "-n", "+1", *(["-F"] if follow else []), *files])
+    os.execve(line[0], line, environment(None, None))
+
+
+_namespace = click.option("-n", "--namespace", default="default")
+
+
+@main.command("get")
+@_namespace
+@click.option("-A", "--all-namespaces", "everywhere", is_flag=True)
+@click.option("-o", "form", type=click.Choice(["yaml", "json", "name"]), help="Otherwise a table.")
+@click.argument("kind")
+@click.argument("name", required=False)
+@click.pass_obj
+def get_command(lab: Lab, kind: str, name: str | None, namespace: str, everywhere: bool, form: str) -> None:
+    """Resources of the control plane, as it serves them."""
+    wanted, cluster = kind_of(kind), Cluster(lab.host("istiod"))
+    if name is not None:
+        found = cluster.get(wanted, namespace, name)
+        items = [found]
+    else:
+        items = cluster.list(wanted, None if everywhere else namespace)
+        found = {"apiVersion": "v1", "kind": "List", "items": items}
+    match form:
+        case "yaml":
+            click.echo(yaml.dump(found, Dumper=_Dumper, sort_keys=False, allow_unicode=True), nl=False)
+        case "json":
+            click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        case "name":
+            click.echo("".join(f"{wanted.plural}/{item['metadata']['name']}\n" for item in items), nl=False)
+        case _:
+            _table(wanted, items)
+
+
+def _table(kind: Kind, items: list[dict[str, Any]]) -> None:
+    if not items:
+        click.echo("No resources found", err=True)
+        return
+    click.echo(f"{'NAMESPACE':16} {'NAME':32} ADDRESS")
+    for item in items:
+        metadata, spec = item["metadata"], item.get("spec") or {}
+        address = spec.get("address") or (item.get("status") or {}).get("podIP") or ""
+        click.echo(f"{metadata.get('namespace', ''):16} {metadata['name']:32} {address}".rstrip())
+
+
+@main.command()
+@click.option("-f", "file", type=click.File(), required=True, help="YAML; - for standard input.")
+@click.pass_obj
+def apply(lab: Lab, file: TextIO) -> None:
+    """Create or replace every document of a file."""
+    cluster = Cluster(lab.host("istiod"))
+    for document in _documents(file):
+        done = cluster.apply(document)
+        click.echo(f"{kind_of(document['kind']).plural}/{document['metadata']['name']} {done}")
+
+
+@main.command()
+@click.option("-f", "file", type=click.File(), help="Delete every document of a file.")
+@_namespace
+@click.argument("kind", required=False)
+@click.argument("name", required=False)
+@click.pass_obj
+def delete(lab: Lab, file: TextIO | None, namespace: str, kind: str | None, name: str | None) -> None:
+    """By KIND NAME, or by file."""
+    if (file is None) == (kind is None) or (kind is None) != (name is None):
+        raise click.UsageError("give either KIND and NAME or -f FILE")
+    cluster = Cluster(lab.host("istiod"))
+    doomed = (
+        [(kind, namespace, name)] if file is None else [_place(document) for document in _documents(file)]
+    )
+    for kind, namespace, name in doomed:
+        cluster.delete(kind_of(str(kind)), namespace, str(name))
+        click.echo(f"{kind_of(str(kind)).plural}/{name} deleted")
+
+
+def _documents(file: TextIO) -> list[dict[str, Any]]:
+    documents = [document for document in yaml.safe_load_all(file) if document is not None]
+    for document in documents:
+        if not isinstance(document, dict) or not (document.get("metadata") or {}).get("name"):
+            raise LabError(f"{file.name}: a document without kind or metadata.name")
+    return documents
+
+
+def _place(document: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = document["metadata"]
+    return document["kind"], metadata.get("namespace") or "default", metadata["name"]
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave the lab standing afterwards.")
+@click.pass_obj
+def demo(lab: Lab, keep: bool) -> None:
+    """Play the documents' story and check each step. Exits with 1 if one fails."""
+    play = cast(Callable[..., int], importlib.import_module("lab.demo").play)
+    sys.exit(play(lab, keep=keep))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from lab.controlplane.main import main
+
+main()

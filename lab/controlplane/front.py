@@ -1,0 +1,119 @@
+"""TLS with an optional client certificate, in front of a plaintext gRPC server on loopback.
+
+Owns:      the handshake, and the knowledge which peer stands behind which connection to the inner server.
+Does not:  know gRPC or who may do what.
+Surprise:  gRPC for Python can demand a client certificate or not ask for one, nothing between; istiod takes
+           one if it is offered and a token otherwise, on one port. So the handshake is done here, and the
+           inner server recognises the peer by the source port of its connection. An inner connection that
+           did not come through here has no peer and is refused.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.controlplane.settings import Endpoint
+
+log = logging.getLogger("front")
+
+_CHUNK: Final = 64 * 1024
+_HANDSHAKE: Final = 10.0
+"""Seconds a peer may take for its handshake."""
+_LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    address: str
+    certificate: bytes | None
+    """DER, chained to our root by the handshake; None if the client offered none."""
+
+
+def server_context(*, chain: Path, key: Path, root_pem: bytes) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(chain, key)
+    context.load_verify_locations(cadata=root_pem.decode())
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+class TlsFront:
+    def __init__(self, context: ssl.SSLContext, inner_port: int) -> None:
+        self._context = context
+        self._inner_port = inner_port
+        self._peers: dict[int, Peer] = {}
+        self._connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self, at: Endpoint) -> Endpoint:
+        """Where it really listens."""
+        self._server = await asyncio.start_server(
+            self._serve, at.host, at.port, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE
+        )
+        return Endpoint(at.host, self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self.drop_connections()
+            await asyncio.gather(*(task for task in self._connections if task is not None))
+            await self._server.wait_closed()
+
+    def drop_connections(self) -> None:
+        """Every connection ends without a word, as when a machine loses power."""
+        for writer in self._connections.values():
+            writer.transport.abort()
+
+    def peer(self, inner_peer: str) -> Peer | None:
+        """Who is behind ``inner_peer``, written as gRPC names its peers: ``ipv4:127.0.0.1:40000``."""
+        scheme, _, port = inner_peer.rpartition(":")
+        return self._peers.get(int(port)) if scheme == f"ipv4:{_LOOPBACK}" and port.isdigit() else None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        self._connections[connection] = writer
+        try:
+            await self._relay(reader, writer)
+        except OSError as why:
+            log.warning("connection lost\terror=%s", why)
+        finally:
+            writer.close()
+            del self._connections[connection]
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(_LOOPBACK, self._inner_port)
+        port = inner_writer.get_extra_info("sockname")[1]
+        self._peers[port] = _peer(writer)
+        try:
+            await _until_one_ends(_copy(reader, inner_writer), _copy(inner_reader, writer))
+        finally:
+            inner_writer.close()
+            del self._peers[port]
+
+
+async def _until_one_ends(*copies: Coroutine[object, object, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in copies]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+
+
+def _peer(writer: asyncio.StreamWriter) -> Peer:
+    host, port = writer.get_extra_info("peername")[:2]
+    certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return Peer(address=f"{host}:{port}", certificate=certificate)

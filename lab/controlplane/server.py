@@ -1,0 +1,280 @@
+"""The control plane as one thing that can be started, looked at, misled and stopped.
+
+Owns:      composition: the only module that knows every part. Also the handles that tests and the demo use.
+Surprise:  it can be started again after a stop, on the same ports and with the same state, as an istiod
+           that was rolled out anew.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import grpc.aio
+
+from lab.controlplane import disk
+from lab.controlplane.accounts import account_problem
+from lab.controlplane.ads import AdsService, Connection
+from lab.controlplane.api import Api, failure
+from lab.controlplane.authentication import Authenticator
+from lab.controlplane.authority import Authority, load_key
+from lab.controlplane.background import Background
+from lab.controlplane.builtins import MESH_CONFIG, Builtins
+from lab.controlplane.certificates import CertificateService, Lifetimes
+from lab.controlplane.documents import Document
+from lab.controlplane.faults import Faults
+from lab.controlplane.front import Peer, TlsFront, server_context
+from lab.controlplane.http import HttpServer
+from lab.controlplane.kinds.document import BadDocument
+from lab.controlplane.kinds.kubernetes import ConfigMap
+from lab.controlplane.mesh import Mesh
+from lab.controlplane.proxy import Proxy
+from lab.controlplane.push import publish
+from lab.controlplane.records import Records
+from lab.controlplane.registrar import Registrar
+from lab.controlplane.registry import Key, World
+from lab.controlplane.resource_files import ResourceFiles
+from lab.controlplane.settings import Endpoint, Settings
+from lab.controlplane.snapshot import Snapshot, build
+from lab.controlplane.store import Store
+from lab.controlplane.syncz import syncz
+from lab.controlplane.timestamps import SECOND
+from lab.controlplane.tokens import ServiceAccount, TokenIssuer
+
+log = logging.getLogger("controlplane")
+
+GO_AWAY_GRACE_MS: Final = 10_000
+"""Between asking a client of maximum age to leave and closing its connection, as Istio's chart has it."""
+
+LEAST_PING_INTERVAL_MS: Final = 15_000
+"""Clients that ping more often are sent away, as istiod does."""
+
+_LOOK: Final = 0.01
+"""Seconds between two looks of ``until``."""
+
+
+class ControlPlane:
+    def __init__(self, settings: Settings, *, now: Callable[[], int] = time.time_ns) -> None:
+        """Makes or opens keys and state; listens from ``start`` on."""
+        self.settings = settings
+        self.faults = Faults()
+        self._warned: frozenset[str] = frozenset()
+        self._now = now
+        for directory in (settings.resources, settings.state):
+            directory.mkdir(parents=True, exist_ok=True)
+        settings.state.chmod(0o700)
+        self.authority = Authority.open(
+            settings.state, trust_domain=settings.trust_domain, now=self._datetime()
+        )
+        self.issuer = TokenIssuer(load_key(settings.state / "token-key.pem"), settings.issuer)
+        self.listening = settings.listen
+        self.api_listening = settings.api
+        self._built_in = self._mesh = Mesh(
+            trust_domain=settings.trust_domain,
+            cluster_id=settings.cluster_id,
+            health_checks=settings.healthchecks,
+            allocation=settings.allocation,
+            ip_autoallocate=settings.ip_autoallocate,
+        )
+
+    # --- life
+
+    async def start(self) -> None:
+        """Returns when all ports listen; port 0 is chosen once and kept over later starts. Raises OSError
+        when a port cannot be had; nothing is left open then."""
+        self.store = Store(ResourceFiles(self.settings.resources), Records(self.settings.state), self._now)
+        registrar = Registrar(self.settings, self.store, self._now)
+        authenticator = self._authenticator()
+        self.ads = AdsService(
+            authenticator=authenticator,
+            registrar=registrar,
+            build=self.snapshot,
+            peer=self._peer,
+            faults=self.faults,
+            now=self._now,
+        )
+        await self._listen(authenticator)
+        self._background = Background()
+        self._background.start("watch files", self.store.watch(self.settings.poll))
+        self._background.start("push", publish(self.store, self.ads, self.settings.debounce))
+        self._background.start("clean up entries", registrar.clean_up())
+        log.info("serving\tdiscovery=%s\tapi=%s", self.listening, self.api_listening)
+
+    async def stop(self) -> None:
+        """Streams end at once. State stays on disk; entries of connected machines stay as they are."""
+        self.ads.closing = True
+        await self._close()
+        await self._background.stop()
+
+    @property
+    def crashed(self) -> asyncio.Event:
+        """Set when a task of ours died; ``stop`` then raises what it died of."""
+        return self._background.crashed
+
+    # --- what others need in order to connect
+
+    @property
+    def root_pem(self) -> bytes:
+        return self.authority.root_pem
+
+    def issue_token(
+        self, namespace: str, account: str, *, ttl: int = 3600, audience: str | None = None, age: int = 0
+    ) -> str:
+        """``ttl`` in seconds; ``age`` is how many seconds ago it was issued. Nothing checks that the
+        account exists."""
+        now = self._now() // SECOND - age
+        audiences = (audience if audience is not None else self.settings.audience,)
+        return self.issuer.issue(ServiceAccount(namespace, account), audiences=audiences, ttl=ttl, now=now)
+
+    # --- what others may change
+
+    def apply(self, text: str) -> list[Key]:
+        """YAML documents, live when this returns. Raises BadDocument, and then changes nothing."""
+        return self.store.apply(text)
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Raises NotThere."""
+        self.store.delete((kind, namespace, name))
+
+    def drop_connections(self) -> None:
+        """Every connection to the TLS port breaks; clients may come back at once."""
+        self._front.drop_connections()
+
+    # --- what others may see
+
+    @property
+    def world(self) -> World:
+        return self.store.world
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        return tuple(self.ads.connections.values())
+
+    def document(self, kind: str, namespace: str, name: str) -> Document:
+        """Raises NotThere."""
+        return self.store.document((kind, namespace, name))
+
+    def snapshot(self, proxy: Proxy) -> Snapshot:
+        """What this proxy would be told now."""
+        snapshot = build(self.store.world, proxy, self._current_mesh())
+        for warning in snapshot.warnings:
+            if warning not in self._warned:
+                log.warning("%s", warning)
+        self._warned = frozenset(snapshot.warnings)
+        return snapshot
+
+    async def until(self, fact: Callable[["ControlPlane"], object], *, timeout: float = 5.0) -> None:
+        """Waits for something to become true of this control plane. ``timeout`` in seconds; raises
+        TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while not fact(self):  # noqa: ASYNC110  # any fact may be asked for
+                await asyncio.sleep(_LOOK)
+
+    # --- inside
+
+    async def _listen(self, authenticator: Authenticator) -> None:
+        settings = self.settings
+        certificates = CertificateService(
+            authority=self.authority,
+            authenticator=authenticator,
+            lifetimes=Lifetimes(default=settings.default_certificate_ttl, most=settings.max_certificate_ttl),
+            faults=self.faults,
+            peer=self._peer,
+            now=self._now,
+        )
+        self._grpc = grpc.aio.server(options=_grpc_options(settings.max_connection_age))
+        self._grpc.add_generic_rpc_handlers((self.ads.handler(), certificates.handler()))
+        inner_port = self._grpc.add_insecure_port("127.0.0.1:0")
+        await self._grpc.start()
+        self._front = TlsFront(self._server_context(), inner_port)
+        self._api = HttpServer(self._kubernetes().handle, failure)
+        try:
+            self.listening = await self._front.start(self.listening)
+            self.api_listening = await self._api.start(self.api_listening)
+        except OSError:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        await self._api.stop()
+        await self._front.stop()
+        await self._grpc.stop(grace=None)
+
+    def _authenticator(self) -> Authenticator:
+        return Authenticator(
+            issuer=self.issuer,
+            audience=self.settings.audience,
+            trust_domain=lambda: self._current_mesh().trust_domain,
+            exists=lambda account: account_problem(self.store.world, account),
+            now=self._now,
+            faults=self.faults,
+        )
+
+    def _kubernetes(self) -> Api:
+        return Api(
+            store=self.store,
+            builtins=Builtins(
+                root_pem=self.root_pem.decode(),
+                trust_domain=self.settings.trust_domain,
+                cluster_id=self.settings.cluster_id,
+            ),
+            issuer=self.issuer,
+            audience=self.settings.issuer,
+            syncz=lambda: syncz(self.connections),
+            now=self._now,
+        )
+
+    def _server_context(self) -> Any:
+        key, chain = self.authority.serving_certificate(self.settings.extra_names, self._datetime())
+        paths = (self.settings.state / "serving-key.pem", self.settings.state / "serving-chain.pem")
+        disk.write(paths[0], key, mode=0o600)
+        disk.write(paths[1], chain, mode=0o644)
+        return server_context(chain=paths[1], key=paths[0], root_pem=self.root_pem)
+
+    def _current_mesh(self) -> Mesh:
+        """With what the ConfigMap says; one that cannot be read changes nothing."""
+        config = self.store.world.get(ConfigMap, *MESH_CONFIG[1:])
+        try:
+            self._mesh = self._built_in if config is None else self._built_in.configured(config)
+        except BadDocument as why:
+            log.error("%s; keeping the last good mesh configuration", why)
+        return self._mesh
+
+    def _peer(self, inner: str) -> Peer | None:
+        return self._front.peer(inner)
+
+    def _datetime(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self._now() / SECOND, datetime.UTC)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[ControlPlane]:
+    """A control plane that serves inside the block. Port 0 in the settings lets the kernel choose."""
+    control_plane = ControlPlane(settings)
+    await control_plane.start()
+    try:
+        yield control_plane
+    finally:
+        await control_plane.stop()
+
+
+def on_any_port(settings: Settings) -> Settings:
+    """The same on loopback, on ports that the kernel chooses: for tests."""
+    anywhere = Endpoint("127.0.0.1", 0)
+    return replace(settings, listen=anywhere, api=anywhere)
+
+
+def _grpc_options(max_connection_age: float) -> tuple[tuple[str, int], ...]:
+    options = (
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_INTERVAL_MS),
+    )
+    if not max_connection_age:
+        return options
+    age = ("grpc.max_connection_age_ms", int(max_connection_age * 1000))
+    return (*options, age, ("grpc.max_connection_age_grace_ms", GO_AWAY_GRACE_MS))

@@ -1,0 +1,104 @@
+"""Where a story is played: somebody types commands on the lab's hosts and looks at what they answer.
+
+Owns:      running a command line as an operator would type it, showing it, waiting for something to become
+true. Does not:  know any story (story.py) or how it looks on a terminal (screen.py).
+"""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from lab.hosts.lab import Lab
+from lab.hosts.services import Service
+
+SCENARIO: Final = Path(__file__).resolve().parents[1] / "scenarios" / "vm-with-sidecar"
+
+DESK: Final = "/tmp"
+"""Where the operator works on each host; fresh and private there."""
+
+POLL: Final = 0.1
+
+Show = Callable[[str, str], None]
+"""Takes what kind of line it is (``command``, ``output`` or ``note``) and the line."""
+
+
+class Failed(Exception):
+    """A step's claim is not true. The message is the reason, for the person who reads the cross."""
+
+
+def expect(claim: bool, why: str) -> None:
+    if not claim:
+        raise Failed(why)
+
+
+class Stage:
+    """``services`` holds what was started, by name; a step may stop one and start it again."""
+
+    def __init__(self, lab: Lab, show: Show) -> None:
+        self.lab = lab
+        self.services: dict[str, Service] = {}
+        self.kept: dict[str, str] = {}
+        """What an earlier step saw and a later one compares with."""
+        self._show = show
+
+    def note(self, text: str) -> None:
+        self._show("note", text)
+
+    def type(self, host: str, command: str, *, check: bool = True, lines: int = 12) -> str:
+        """One command line in the host's shell; what it prints is shown, ``lines`` of it, and returned."""
+        self._show("command", f"{host}# {command}")
+        return self._told(self._run(host, command), f"{host}# {command}", check=check, lines=lines)
+
+    def quietly(self, host: str, command: str) -> str:
+        """What a step looks up without showing it. An exit status other than 0 is no failure."""
+        return self._run(host, command).stdout
+
+    def mesh(self, command: str, *, check: bool = True, lines: int = 12) -> str:
+        """One ``lab`` command, which is to this control plane what kubectl is to Kubernetes."""
+        self._show("command", f"$ lab {command}")
+        return self._told(self._kubectl(command), f"lab {command}", check=check, lines=lines)
+
+    def mesh_quietly(self, command: str) -> str:
+        return self._kubectl(command).stdout
+
+    def until(self, what: str, true: Callable[[], bool], *, within: float) -> float:
+        """Wait until ``true()``; how long that took, in seconds. Failed after ``within`` seconds."""
+        began = time.monotonic()
+        while not true():
+            if time.monotonic() - began > within:
+                raise Failed(f"{what}: not within {within:g} s")
+            time.sleep(POLL)
+        return time.monotonic() - began
+
+    def carry(self, directory: str, source: str, target: str) -> None:
+        """The operator copies a directory of files from one host's desk to another's."""
+        self._show("note", f"the files travel: {source}:{DESK}/{directory} -> {target}:{DESK}/{directory}")
+        there, here = self.lab.host(target), self.lab.host(source)
+        for name in here.run(["ls", f"{DESK}/{directory}"]).stdout.split():
+            there.write(f"{DESK}/{directory}/{name}", here.read(f"{DESK}/{directory}/{name}"), mode=0o600)
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, as systemd sends it, and wait."""
+        self.services.pop(name).stop()
+
+    def _run(self, host: str, command: str) -> subprocess.CompletedProcess[str]:
+        return self.lab.host(host).run(["bash", "-c", command], check=False, cwd=DESK)
+
+    def _kubectl(self, command: str) -> subprocess.CompletedProcess[str]:
+        argv = [str(Path(sys.executable).with_name("lab")), "--name", self.lab.name, *shlex.split(command)]
+        return subprocess.run(argv, cwd=SCENARIO, capture_output=True, text=True, timeout=60, check=False)
+
+    def _told(self, done: subprocess.CompletedProcess[str], command: str, *, check: bool, lines: int) -> str:
+        told = (done.stdout + done.stderr).rstrip("\n").splitlines()
+        for line in told[:lines]:
+            self._show("output", line)
+        if len(told) > lines:
+            self._show("output", f"… {len(told) - lines} more lines")
+        if check and done.returncode != 0:
+            last = told[-1] if told else "no output"
+            raise Failed(f"`{command}` ended with status {done.returncode}: {last}")
+        return done.stdout

@@ -1,0 +1,116 @@
+"""What runs in the hosts: the agent and capture by their unit files, the control plane, the application.
+
+Owns:      the command lines, where each one logs, and when it counts as started.
+Does not:  know what a test or the demo wants of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.hosts.furnish import CLONE_HOME
+from lab.hosts.host import Host
+from lab.hosts.process import Process
+from lab.hosts.unit import Unit
+from lab.hosts.world import ROOT
+
+UNITS: Final = ROOT / "systemd"
+AGENT: Final = "istio-agent"
+CAPTURE: Final = "istio-capture"
+
+AGENT_LOG: Final = "/var/log/istio/istio.log"
+"""Where an operator of Istio looks. On a machine with systemd the journal has it."""
+
+CAPTURE_LOG: Final = "/var/log/istio/capture.log"
+CONTROL_PLANE_LOG: Final = "/var/log/istiod.log"
+ACCESS_LOG: Final = "/var/log/nginx/access.log"
+ERROR_LOG: Final = "/var/log/nginx/error.log"
+
+LOGS: Final = {
+    "istiod": (CONTROL_PLANE_LOG,),
+    "vm": (AGENT_LOG, CAPTURE_LOG),
+    "client": (AGENT_LOG, CAPTURE_LOG),
+    "docker": (ACCESS_LOG,),
+    "outside": (ACCESS_LOG,),
+}
+"""What ``lab logs HOST`` shows."""
+
+RESOURCES: Final = "/etc/istiod/resources"
+STATE: Final = "/var/lib/istiod"
+DISCOVERY_PORT: Final = 15012
+API_PORT: Final = 8001
+WEB_PORT: Final = 80
+WEB_PROGRAM: Final = "/usr/local/lib/lab-web.py"
+
+CONTROL_PLANE_PATIENCE: Final = 20.0
+"""Seconds to import xds-protos and to make the keys of a new CA."""
+
+SIGTERM_PATIENCE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    host: Host
+    process: Process
+    unit: Unit | None = None
+
+    def stop(self) -> int:
+        """SIGTERM; SIGKILL to the main process alone after the unit's TimeoutStopSec. Its exit status."""
+        status = self.process.stop(self.unit.stop_timeout if self.unit else SIGTERM_PATIENCE)
+        if self.unit and self.unit.runtime_directory and not self.unit.keeps_runtime_directory:
+            self.host.run(["rm", "-rf", f"/run/{self.unit.runtime_directory}"])
+        return status
+
+
+def start_agent(host: Host) -> Service:
+    """``vmagent proxy`` as istio-proxy. Does not wait: ``vmagent wait`` does."""
+    return start_unit(host, read_unit(AGENT), log=AGENT_LOG)
+
+
+def start_capture(host: Host) -> Service:
+    """``vmagent capture hold``, root with the unit's few capabilities. Does not wait."""
+    return start_unit(host, read_unit(CAPTURE), log=CAPTURE_LOG)
+
+
+def read_unit(name: str) -> Unit:
+    return Unit.parse((UNITS / f"{name}.service").read_text(), name=f"{name}.service")
+
+
+def start_unit(host: Host, unit: Unit, *, log: str) -> Service:
+    environment = {"USER": unit.user, "LOGNAME": unit.user, **unit.environment}
+    if unit.runtime_directory:
+        environment["RUNTIME_DIRECTORY"] = f"/run/{unit.runtime_directory}"
+        owner = [f"--owner={unit.user}", f"--group={unit.group or unit.user}"]
+        mode = f"--mode={unit.runtime_directory_mode:o}"
+        host.run(["install", "-d", *owner, mode, environment["RUNTIME_DIRECTORY"]])
+    process = host.spawn(unit.confined(), env=environment, log=log)
+    return Service(host=host, process=process, unit=unit)
+
+
+def start_control_plane(
+    istiod: Host, *, resources: Path, env: Mapping[str, str] | None = None, arguments: tuple[str, ...] = ()
+) -> Service:
+    """Copies the YAML files of ``resources`` to the host (they are read live there) and waits until it
+    serves.
+
+    ``env`` holds istiod's own variables, such as PILOT_WORKLOAD_ENTRY_GRACE_PERIOD.
+    """
+    istiod.run(["install", "-d", RESOURCES, STATE])
+    istiod.copy_in(resources, RESOURCES)
+    command = ["env", f"--chdir={CLONE_HOME}", f"{CLONE_HOME}/.venv/bin/python", "-m", "lab.controlplane"]
+    flags = ["--resources", RESOURCES, "--state", STATE, *arguments]
+    process = istiod.spawn([*command, *flags], env=env, log=CONTROL_PLANE_LOG)
+    for port in (DISCOVERY_PORT, API_PORT):
+        istiod.until_listening(process, port, timeout=CONTROL_PLANE_PATIENCE)
+    return Service(host=istiod, process=process)
+
+
+def start_application(host: Host) -> Service:
+    """The documents' nginx: greets with the host's name, and writes down whose certificate the proxy saw."""
+    host.copy_in(ROOT / "lab" / "hosts" / "app.py", WEB_PROGRAM)
+    greeting = f"Welcome to nginx on {host.hostname}!"
+    command = ["/usr/bin/python3", "-I", "-S", WEB_PROGRAM, str(WEB_PORT), greeting, ACCESS_LOG]
+    process = host.spawn(command, log=ERROR_LOG)
+    host.until_listening(process, WEB_PORT)
+    return Service(host=host, process=process)

@@ -1,0 +1,100 @@
+#!/bin/bash
+# Runs what CI runs, in its order, and says how many and how long: test.sh KIND...
+# Kinds: format lint types unit flow netns. All of them run, also after one has failed; the exit status tells.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit
+
+LOGS=.build/test
+ROWS=()
+FAILED=0
+
+pytest_kind() {
+  .venv/bin/python -m pytest "tests/$1" -rs
+}
+
+# The netns tests build hosts. What they lack is said here in a line, not found out in a hundred tracebacks.
+ready_for_netns() {
+  local problems=0
+  if ((EUID != 0)); then
+    echo "netns: not root, and only root can make namespaces" >&2
+    problems=1
+  fi
+  for program in ip iptables nft dnsmasq nsenter setpriv curl ping systemd-sysusers systemd-tmpfiles; do
+    if ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
+      echo "netns: $program is missing; make setup installs it" >&2
+      problems=1
+    fi
+  done
+  if ! grep -qw overlay /proc/filesystems && ! modprobe overlay 2>/dev/null; then
+    echo "netns: this kernel has no overlay file system" >&2
+    problems=1
+  fi
+  if [[ ! -x .build/agent/bin/envoy ]]; then
+    echo "netns: the agent is not staged; run make setup" >&2
+    problems=1
+  fi
+  return "$problems"
+}
+
+run() {
+  case $1 in
+    format) .venv/bin/ruff format --check . ;;
+    lint) .venv/bin/ruff check . ;;
+    types) .venv/bin/mypy ;;
+    netns) ready_for_netns && pytest_kind netns ;;
+    *) pytest_kind "$1" ;;
+  esac
+}
+
+# Shows what it prints and keeps it; the exit status is that of the kind.
+measured() {
+  local kind=$1 began=$EPOCHREALTIME status
+  run "$kind" 2>&1 | tee "$LOGS/$kind.log"
+  status=${PIPESTATUS[0]}
+  awk -v began="$began" -v ended="$EPOCHREALTIME" 'BEGIN { printf "%.1f\n", ended - began }' >"$LOGS/$kind.seconds"
+  return "$status"
+}
+
+report() {
+  local kind=$1 status=$2 mark=ok
+  if ((status != 0)); then
+    mark=FAILED
+    FAILED=1
+  fi
+  ROWS+=("$(printf '%-7s %-6s %7ss  %s' "$kind" "$mark" "$(<"$LOGS/$kind.seconds")" "$(grep -v '^$' "$LOGS/$kind.log" | tail -n 1)")")
+}
+
+# How many tests ended in a way, over all kinds: pytest says so in its last line.
+count() {
+  cat "$LOGS"/*.log | grep -oE "^[0-9]+ .* in [0-9.]+s|^[0-9]+ .* in [0-9.]+s .*" | grep -oE "[0-9]+ $1" |
+    awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+mkdir -p "$LOGS"
+rm -f "$LOGS"/*
+# Types and unit tests keep one core busy each: they run side by side.
+types=
+if [[ " $* " == *" types "* ]]; then
+  measured types >/dev/null &
+  types=$!
+fi
+for kind in "$@"; do
+  if [[ $kind != types ]]; then
+    echo "==> $kind"
+    measured "$kind"
+    report "$kind" $?
+  fi
+  if [[ $kind == unit && -n $types ]]; then
+    wait "$types"
+    status=$?
+    echo "==> types"
+    cat "$LOGS/types.log"
+    report types "$status"
+  fi
+done
+
+echo
+printf '%s\n' "${ROWS[@]}"
+echo
+echo "$(count passed) passed, $(($(count failed) + $(count error))) failed, $(count skipped) skipped"
+exit "$FAILED"

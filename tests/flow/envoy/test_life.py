@@ -1,0 +1,193 @@
+"""A real Envoy is started, killed, replaced, drained and ended by the real supervisor."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from tests.flow.envoy.parts import control_plane, real, supervised, until
+from vmagent.envoy.addresses import family
+from vmagent.envoy.admin import Admin
+from vmagent.envoy.arguments import arguments, environment, shared_memory
+from vmagent.envoy.footprint import Footprint
+from vmagent.envoy.process import ProcessId, spawn
+from vmagent.envoy.states import State
+from vmagent.errors import Unavailable
+from vmagent.runtime.clock import SystemClock
+
+
+async def test_envoy_becomes_ready_once_clusters_and_listeners_are_in(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket) as plane, supervised(config) as supervisor:
+        ready = await until(supervisor, State.READY)
+        assert ready.ready
+        assert [(await plane.asked.get())[0] for _ in range(2)] == ["Cluster", "Listener"]
+        assert ProcessId.parse((tmp_path / "envoy.pid").read_text()) == ProcessId.of(ready.pid)
+    assert ProcessId.of(ready.pid) is None
+    assert list((tmp_path / "proxy").glob("envoy-rev*")) == []
+    assert not (tmp_path / "envoy.pid").exists()
+    assert not shared_memory(config).exists()
+
+
+async def test_an_envoy_without_configuration_waits_and_says_for_what(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket) as plane:
+        plane.silent = True
+        async with supervised(config) as supervisor:
+            async with asyncio.timeout(10):
+                async for found in supervisor.state.changes():
+                    if "waits for its configuration (accepted: clusters 0, listeners 0)" in found.reason:
+                        break
+            assert found.state is State.STARTING
+
+
+async def test_a_killed_envoy_is_replaced_at_once(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        first = await until(supervisor, State.READY)
+        killed = time.monotonic()
+        os.kill(first.pid, signal.SIGKILL)
+        second = await until(supervisor, State.READY, other_than=first.pid)
+        assert second.restarts == 1
+        assert time.monotonic() - killed < 3
+
+
+async def test_a_stopped_envoy_is_not_ready_until_it_goes_on(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        ready = await until(supervisor, State.READY)
+        os.kill(ready.pid, signal.SIGSTOP)
+        hung = await until(supervisor, State.UNREADY)
+        assert "no answer in time" in hung.reason
+        os.kill(ready.pid, signal.SIGCONT)
+        assert (await until(supervisor, State.READY)).pid == ready.pid
+
+
+async def test_an_idle_envoy_is_gone_soon_after_the_stop(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket):
+        async with supervised(config) as supervisor:
+            await until(supervisor, State.READY)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < config.timing.termination_drain
+
+
+async def test_a_missing_binary_is_named_until_it_is_there(tmp_path: Path) -> None:
+    link = tmp_path / "envoy"
+    config = real(tmp_path, binary=link)
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        missing = await until(supervisor, State.BACKOFF)
+        assert f"{link}: no such file" in missing.reason
+        link.symlink_to(real(tmp_path).binary)
+        await until(supervisor, State.READY)
+
+
+async def test_a_bootstrap_that_envoy_refuses_leaves_the_agent_alive(tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text("no_such_field: 1\nadmin: {address: 7}\n")
+    config = real(tmp_path, bootstrap_override=override)
+    async with supervised(config) as supervisor:
+        ended = await until(supervisor, State.BACKOFF)
+        assert "exit status 1" in ended.reason
+        assert "its log says why" in ended.reason
+    assert "address" in (tmp_path / "envoy.log").read_text()
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", config.ports.admin)
+    async with server, supervised(config) as supervisor:
+        assert (
+            f"port {config.ports.admin} (Envoy's admin) is in use"
+            in (await until(supervisor, State.BACKOFF)).reason
+        )
+
+
+async def test_an_override_is_merged_over_the_bootstrap(tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text("stats_flush_interval: 1s\nstats_config: {use_all_default_tags: false}\n")
+    config = real(tmp_path, bootstrap_override=override)
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        await until(supervisor, State.READY)
+
+
+async def test_the_envoy_of_an_agent_that_was_killed_is_ended_before_a_new_one_starts(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    footprint = Footprint(config)
+    footprint.write(0)
+    old = await spawn(arguments(config), environment(config), config.log_file)
+    process = ProcessId.of(old.pid)
+    assert process is not None
+    footprint.record(process)
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        new = await until(supervisor, State.READY)
+        assert new.pid != old.pid
+        assert await old.wait() in (0, -signal.SIGTERM)
+
+
+async def test_two_agents_with_ports_of_their_own_share_a_machine(tmp_path: Path) -> None:
+    one, two = real(tmp_path / "one"), real(tmp_path / "two")
+    for config in (one, two):
+        config.run_dir.mkdir()
+    async with control_plane(one.xds_socket), control_plane(two.xds_socket):
+        async with supervised(one) as first, supervised(two) as second:
+            ready = await until(first, State.READY), await until(second, State.READY)
+            assert ready[0].pid != ready[1].pid
+
+
+async def test_envoy_inherits_nothing_and_leads_its_own_session(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        pid = (await until(supervisor, State.READY)).pid
+        assert Path(f"/proc/{pid}/environ").read_bytes() == b"PATH=/usr/bin:/bin\0"
+        assert os.getpgid(pid) == os.getsid(pid) == pid
+        assert Path(f"/proc/{pid}/fd/0").readlink() == Path("/dev/null")
+        inherited = [f.readlink() for f in Path(f"/proc/{pid}/fd").iterdir()]
+        assert str(tmp_path / "envoy.log") in map(str, inherited)
+
+
+async def test_a_process_that_ignores_term_is_killed_with_its_group(tmp_path: Path) -> None:
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    log = tmp_path / "log"
+    child = await spawn([sys.executable, "-c", deaf], {}, log)
+    while not log.stat().st_size:  # noqa: ASYNC110 -- a file of another process
+        await asyncio.sleep(0.01)
+    assert await child.stop(0.2) == "SIGKILL"
+    assert await child.wait() == -signal.SIGKILL
+
+
+async def test_an_admin_interface_that_talks_nonsense_is_unavailable() -> None:
+    for answer in (b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 503 no\r\n\r\nbusy", b"HTTP/1.1 200 OK\r\n"):
+
+        async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter, say: bytes = answer) -> None:
+            writer.write(say)
+            writer.close()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            admin = Admin("127.0.0.1", server.sockets[0].getsockname()[1])
+            try:
+                await admin.facts()
+            except Unavailable:
+                continue
+            raise AssertionError(answer)
+
+
+async def test_an_ipv6_envoy_is_asked_over_ipv6(tmp_path: Path) -> None:
+    config = replace(real(tmp_path), ips=("fd00::1",))
+    assert family(config.ips, dual_stack=False).localhost == "::1"
+    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+        await until(supervisor, State.READY)
+
+
+async def test_a_process_of_nobodys_is_ended_by_its_birth_certificate(tmp_path: Path) -> None:
+    child = await spawn([sys.executable, "-c", "import time; time.sleep(60)"], {}, tmp_path / "log")
+    process = ProcessId.of(child.pid)
+    assert process is not None
+    stranger = ProcessId(process.pid, process.born - 5)
+    assert await stranger.end(1, SystemClock())
+    assert process.alive()
+    assert await process.end(1, SystemClock())
+    assert await child.wait() == -signal.SIGTERM

@@ -1,0 +1,195 @@
+"""The privileged process: waits for the agent's gates, captures, looks after the rules, takes them back."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.netns.capture.machine import PEER, Echo, Machine
+from vmagent.runtime.readiness import Readiness
+
+GATES = ("config", "identity", "xds", "envoy", "dns")
+SOON = 15.0
+"""Seconds for anything to happen; most of it takes one."""
+
+
+class Agent:
+    """What the daemon shows of itself: a lock that is held while it lives, and gates."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "gates").mkdir(parents=True)
+        self._lock: IO[str] | None = None
+        self._gates = Readiness(*GATES, directory=directory / "gates")
+
+    def live(self) -> None:
+        self._lock = (self.directory / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def open(self) -> None:
+        for gate in GATES:
+            self._gates.open(gate)
+
+    def close(self, gate: str, why: str) -> None:
+        self._gates.close(gate, why)
+
+    def die(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+
+@contextlib.contextmanager
+def holding(machine: Machine, agent: Agent) -> Iterator["subprocess.Popen[str]"]:
+    driver = (sys.executable, "-m", "tests.netns.capture.driver", "apply")
+    apply = shlex.join((*driver, str(machine.run_directory), json.dumps(machine.env)))
+    code = (
+        "import logging, sys; from vmagent.capture.hold import hold;"
+        "logging.basicConfig(level=logging.INFO, format='%(message)s'); sys.exit(hold(sys.argv[1:]))"
+    )
+    argv = machine.inside(
+        sys.executable, "-c", code,
+        f"--directory={machine.run_directory}", f"--agent={agent.directory}", f"--apply={apply}",
+    )  # fmt: skip
+    with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def wait_until(true: Callable[[], bool], what: str) -> float:
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < SOON, f"{what} did not happen"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    agent = Agent(tmp_path / "istio-agent")
+    yield agent
+    agent.die()
+
+
+def gate(machine: Machine) -> str:
+    path = machine.run_directory / "gates" / "capture"
+    return path.read_text().strip() if path.exists() else ""
+
+
+def captured(machine: Machine) -> bool:
+    return "ISTIO_OUTPUT" in machine.run(f"iptables-{machine.flavour}-save")
+
+
+def test_its_life(machine: Machine, world: Echo, agent: Agent) -> None:
+    before = machine.comparable()
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "waiting: config: the agent is not running", "waiting")
+        agent.live()
+        wait_until(lambda: gate(machine) == "waiting: config: starting", "seeing the agent")
+        assert not captured(machine)
+        agent.open()
+        took = wait_until(lambda: gate(machine) == "open", "capture")
+        assert machine.tcp(machine.vm, PEER, 8080) == "envoy-outbound"
+        resident = memory(process.pid)
+        print(f"{machine.flavour}: gates open to captured {took * 1000:.0f} ms, hold resident {resident} KB")
+        assert resident < 20_000
+
+        agent.close("xds", "istiod is away")
+        machine.run("iptables", "-t", "nat", "-D", "PREROUTING", "1")
+        wait_until(lambda: machine.verify()["drift"] == [], "repair")
+
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=SOON)
+        assert process.returncode == 0, said
+    assert "the rules are not as written, writing them again: ipv4: missing: nat PREROUTING" in said
+    assert machine.comparable() == before
+    assert gate(machine) == "waiting: capture is stopped"
+
+
+def memory(pid: int) -> int:
+    """Resident KiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+def test_traffic_goes_direct_when_agent_and_envoy_are_dead_and_not_before(
+    machine: Machine, world: Echo, agent: Agent
+) -> None:
+    agent.live()
+    agent.open()
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "open", "capture")
+        agent.die()
+        time.sleep(1.5)  # three looks
+        assert captured(machine)
+        world.hang_up("envoy-outbound")
+        took = wait_until(lambda: not captured(machine), "failing open")
+        assert 4 < took < 8
+        assert machine.tcp(machine.vm, PEER, 8080) == f"tcp-{PEER}"
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=SOON)
+    assert said.count("neither the agent nor Envoy is alive") == 1
+
+
+def test_rules_outlive_a_killed_hold_and_the_next_one_takes_them_over(
+    machine: Machine, world: Echo, agent: Agent
+) -> None:
+    before = machine.comparable()
+    agent.live()
+    agent.open()
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "open", "capture")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert captured(machine)
+    agent.die()
+    with holding(machine, agent) as process:
+        wait_until(lambda: (machine.run_directory / "lock").read_text().strip() == str(process.pid), "start")
+        assert captured(machine)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SOON)
+    assert machine.comparable() == before
+
+
+def test_a_second_one_is_refused(machine: Machine, agent: Agent) -> None:
+    with holding(machine, agent) as first:
+        wait_until(lambda: gate(machine) != "", "start")
+        with holding(machine, agent) as second:
+            _, said = second.communicate(timeout=SOON)
+            assert second.returncode == 75
+            assert f"capture is already held by process {first.pid}" in said
+
+
+def test_settings_that_cannot_be_are_in_the_log_and_in_the_gate(machine: Machine, agent: Agent) -> None:
+    machine.env["ISTIO_INBOUND_PORTS"] = "http"
+    agent.live()
+    agent.open()
+    with holding(machine, agent) as process:
+        wait_until(lambda: "'http' is not a port" in gate(machine), "refusal")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=SOON)
+    assert "capture apply failed, next try in" in said
+
+
+def test_without_the_privilege_it_refuses_clearly(tmp_path: Path) -> None:
+    code = (
+        "import logging,sys; from vmagent.capture.hold import hold; logging.basicConfig(); sys.exit(hold([]))"
+    )
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable, "-c", code],
+        capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 77, done.stderr
+    assert "needs root with CAP_NET_ADMIN" in done.stderr

@@ -1,0 +1,295 @@
+"""What the supervisor decides, with a clock that does not tick and an Envoy that does what it is told."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.envoy.examples import below
+from vmagent.envoy.admin import Admin, Facts
+from vmagent.envoy.config import Ports
+from vmagent.envoy.process import Child
+from vmagent.envoy.restarts import Restarts
+from vmagent.envoy.states import State
+from vmagent.envoy.supervisor import QUICK, ZERO_LIMIT, EnvoyState, Supervisor
+from vmagent.errors import Misconfigured, Unavailable, VmagentError
+from vmagent.runtime.latest import Latest
+from vmagent.runtime.lifecycle import Tasks
+
+READY = Facts(state=0, workers_started=True, clusters=1, listeners=1)
+WAITING = Facts(state=2)
+PORTS = Ports(admin=1, health=2, prometheus=3)
+"""Base id 1: no test may remove the shared memory of an Envoy that somebody runs."""
+
+
+class FakeClock:
+    """Sleeping takes no time and moves the hand."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+class FakeChild:
+    pid = 0  # no process has it, so nothing is found in /proc
+
+    def __init__(self) -> None:
+        self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.log: list[str] = []
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self.code)
+
+    async def stop(self, patience: float) -> str:
+        self.log.append("TERM")
+        self.exit(0)
+        return "SIGTERM"
+
+    def kill(self) -> None:
+        if not self.code.done():
+            self.log.append("KILL")
+            self.exit(-9)
+
+    def exit(self, code: int) -> None:
+        self.code.set_result(code)
+
+
+class FakeAdmin(Admin):
+    """Answers from ``answers``, the last one again and again; ``taken`` are ports that others hold."""
+
+    def __init__(self, *answers: Facts | VmagentError) -> None:
+        super().__init__("127.0.0.1", 1)
+        self.answers = list(answers)
+        self.taken: set[int] = set()
+        self.connections = 0
+        self.asked: list[str] = []
+        self.counted = asyncio.Event()
+
+    async def facts(self) -> Facts:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, VmagentError):
+            raise answer
+        return answer
+
+    async def drain_listeners(self) -> None:
+        self.asked.append("drain")
+
+    async def active_connections(self, own_ports: frozenset[int]) -> int:
+        self.asked.append("count")
+        self.counted.set()
+        return self.connections
+
+    async def listening(self, port: int) -> bool:
+        return port in self.taken
+
+
+class World:
+    def __init__(self, root: Path, admin: FakeAdmin, **changes: Any) -> None:
+        self.clock = FakeClock()
+        self.admin = admin
+        self.children: list[FakeChild] = []
+        self.born: Latest[int] = Latest()
+        self.refusals: list[VmagentError] = []
+        self.config = below(root, ports=PORTS, **changes)
+        self.supervisor = Supervisor(
+            self.config,
+            clock=self.clock,
+            restarts=Restarts(roll=lambda: 1.0),
+            spawn=self.spawn,
+            admin=admin,
+        )
+
+    async def spawn(self, argv: Sequence[str], env: Mapping[str, str], log_file: Path | None) -> Child:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.children.append(FakeChild())
+        self.born.publish(len(self.children))
+        return self.children[-1]
+
+    async def until(self, state: State, reason: str = "") -> EnvoyState:
+        async with asyncio.timeout(5):
+            async for found in self.supervisor.state.changes():
+                if found.state is state and reason in found.reason:
+                    return found
+        raise AssertionError("changes() never ends")
+
+    async def child(self, number: int) -> FakeChild:
+        async with asyncio.timeout(5):
+            async for count in self.born.changes():
+                if count >= number:
+                    return self.children[number - 1]
+        raise AssertionError("changes() never ends")
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[World]:
+    async with Tasks() as tasks:
+        run = tasks.start("envoy", world.supervisor.run())
+        try:
+            yield world
+        finally:
+            run.cancel()
+
+
+async def test_ready_is_said_when_clusters_listeners_and_workers_are_in(tmp_path: Path) -> None:
+    admin = FakeAdmin(Unavailable("refused"), WAITING, READY)
+    async with running(World(tmp_path, admin)) as world:
+        ready = await world.until(State.READY)
+        assert ready.ready
+        assert world.clock.slept[:2] == [QUICK, QUICK]
+        await world.supervisor.drain()
+
+
+async def test_the_bootstrap_is_private_and_gone_after_the_stop(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        path = world.config.config_dir / "envoy-rev0.json"
+        assert json.loads(path.read_text())["node"]["cluster"] == "nginx.istio-demo"
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        await world.supervisor.drain()
+        assert not path.exists()
+
+
+async def test_an_envoy_that_dies_is_back_at_once_and_later_more_slowly(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(WAITING))) as world:
+        for number in range(1, 5):
+            (await world.child(number)).exit(-11)
+        await world.child(5)
+        waits = [slept for slept in world.clock.slept if slept != QUICK]
+        assert waits == [0.0, 0.25, 0.5, 1.0]
+        assert await world.until(State.STARTING)
+        await world.supervisor.drain()
+
+
+async def test_a_death_closes_the_gate_and_says_how(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        world.admin.answers = [WAITING]
+        (await world.child(1)).exit(-9)
+        dead = await world.until(State.BACKOFF)
+        assert "killed by SIGKILL" in dead.reason
+        again = await world.until(State.STARTING)
+        assert (again.ready, again.restarts) == (False, 1)
+        await world.supervisor.drain()
+
+
+async def test_an_early_death_names_the_ports_that_others_hold(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(WAITING))) as world:
+        child = await world.child(1)
+        world.admin.taken = {2}
+        child.exit(1)
+        assert "exit status 1); in use by others: port 2" in (await world.until(State.BACKOFF)).reason
+        world.admin.taken = set()
+        await world.child(2)
+        await world.supervisor.drain()
+
+
+async def test_a_missing_binary_is_named_and_waited_for(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeAdmin(READY))
+    world.refusals = [Misconfigured("/x/envoy: no such file", hint="install it") for _ in range(3)]
+    async with running(world):
+        assert (
+            await world.until(State.BACKOFF, "no such file")
+        ).reason == "/x/envoy: no such file; install it"
+        await world.until(State.READY)
+        await world.supervisor.drain()
+
+
+async def test_envoy_is_not_started_while_another_process_has_its_admin_port(tmp_path: Path) -> None:
+    admin = FakeAdmin(READY)
+    admin.taken = {1}
+    async with running(World(tmp_path, admin)) as world:
+        assert "port 1 (Envoy's admin) is in use" in (await world.until(State.BACKOFF, "port")).reason
+        assert world.children == []
+        admin.taken = set()
+        await world.until(State.READY)
+        await world.supervisor.drain()
+
+
+async def test_an_envoy_that_no_longer_answers_is_not_ready(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        world.admin.answers = [Unavailable("no answer in time")]
+        assert (await world.until(State.UNREADY)).reason == "no answer in time"
+        world.admin.answers = [READY]
+        await world.until(State.READY)
+        await world.supervisor.drain()
+
+
+async def test_a_stop_drains_and_leaves_when_nobody_is_connected(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        await world.supervisor.drain()
+        assert world.admin.asked == ["drain", "count"]
+        assert world.children[0].log == ["TERM"]
+        assert (await world.until(State.ENDED)).reason == "Envoy has ended"
+        assert len(world.children) == 1
+
+
+async def test_a_stop_does_not_wait_longer_than_it_may(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        world.admin.connections = 7
+        begun = world.clock.time
+        await world.supervisor.drain()
+        assert 5.0 <= world.clock.time - begun < world.supervisor.grace
+        assert world.children[0].log == ["TERM"]
+
+
+async def test_exit_on_zero_counts_only_after_its_minimum_and_is_bounded(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY), exit_on_zero=True)) as world:
+        await world.until(State.READY)
+        begun = world.clock.time
+        await world.supervisor.drain()
+        assert world.clock.time - begun >= 5.0
+        assert world.supervisor.grace > 5.0 + ZERO_LIMIT
+
+
+async def test_an_envoy_that_never_served_is_ended_without_a_drain(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(WAITING))) as world:
+        await world.until(State.STARTING)
+        await world.supervisor.drain()
+        assert world.admin.asked == []
+        assert world.children[0].log == ["TERM"]
+
+
+async def test_a_stop_ends_the_waiting_for_a_restart(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeAdmin(READY))
+    world.refusals = [Misconfigured("no")] * 1000
+    async with running(world):
+        await world.until(State.BACKOFF)
+        await world.supervisor.drain()
+        await world.until(State.ENDED)
+        assert world.children == []
+
+
+async def test_a_drain_that_is_cancelled_leaves_no_envoy_behind(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        world.admin.connections = 1
+        async with Tasks() as tasks:
+            drain = tasks.start("drain", world.supervisor.drain())
+            await world.admin.counted.wait()
+            drain.cancel()
+        assert world.children[0].log[-1] == "KILL"
+
+
+def test_what_envoy_cannot_be_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="proxyBootstrapTemplatePath"):
+        World(tmp_path, FakeAdmin(READY), proxy_config={"proxyBootstrapTemplatePath": "/x"})

@@ -1,0 +1,52 @@
+import pytest
+
+from lab.hosts.cluster import KINDS, Kind, kind_of
+from lab.hosts.errors import LabError
+from lab.hosts.network import host_script, switch_script
+from lab.hosts.world import CLUSTER_DNS, GATEWAY, MACHINES, Machine, Places
+
+
+def test_the_hosts_have_the_addresses_of_the_documents() -> None:
+    assert {machine.name: machine.address for machine in MACHINES} == {
+        "istiod": "192.168.0.59",
+        "vm": "192.168.0.204",
+        "client": "192.168.0.30",
+        "docker": "192.168.0.20",
+        "outside": "192.168.0.70",
+    }
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_every_host_has_a_default_route(machine: Machine) -> None:
+    assert f"route add default via {GATEWAY}\n" in host_script(machine)
+
+
+def test_the_switch_knows_where_the_clusters_name_server_is() -> None:
+    assert f"route add {CLUSTER_DNS}/32 via 192.168.0.59\n" in switch_script(Places("demo"))
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "a/b", "../x", "1st", "a b", "x" * 32])
+def test_a_name_that_would_lead_elsewhere_is_no_labs_name(name: str) -> None:
+    with pytest.raises(LabError, match="cannot be a lab's name"):
+        Places(name)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_kind_is_known_by_all_its_names(kind: Kind) -> None:
+    for word in (kind.name, kind.plural, kind.short):
+        assert kind_of(word) is kind
+
+
+def test_paths_are_those_of_kubernetes() -> None:
+    assert kind_of("we").collection("istio-demo") == (
+        "/apis/networking.istio.io/v1/namespaces/istio-demo/workloadentries"
+    )
+    assert kind_of("we").collection(None) == "/apis/networking.istio.io/v1/workloadentries"
+    assert kind_of("ns").collection("ignored") == "/api/v1/namespaces"
+    assert kind_of("cm").collection("istio-system") == "/api/v1/namespaces/istio-system/configmaps"
+
+
+def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(LabError) as why:
+        kind_of("widget")
+    assert "workloadentries" in why.value.hint

@@ -1,0 +1,233 @@
+"""Composition: the only module that knows every part.
+
+Owns:      which parts there are, in which order they start and stop, what flows between them, who opens which
+gate. Does not:  do the work of any part; map settings (wiring.py); read the files (joining.py waits for
+them).
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from vmagent import __version__, wiring
+from vmagent.config.model import Config
+from vmagent.dns.server import DnsServer
+from vmagent.envoy.supervisor import EnvoyState, Supervisor
+from vmagent.errors import VmagentError
+from vmagent.health.verdict import Verdict
+from vmagent.health.watch import HealthWatch
+from vmagent.identity import token, trust
+from vmagent.identity.credential import Credential
+from vmagent.identity.keeper import Gate, Keeper
+from vmagent.runtime.clock import Clock
+from vmagent.runtime.latest import Latest
+from vmagent.runtime.lifecycle import Part, Tasks, run_parts
+from vmagent.runtime.notify import notify
+from vmagent.runtime.readiness import Readiness
+from vmagent.sds.server import SdsServer
+from vmagent.sockets import EnvoySockets
+from vmagent.status import document
+from vmagent.status.endpoint import Endpoint
+from vmagent.xds.hub import Hub
+from vmagent.xds.relay import Relay
+from vmagent.xds.upstream import Authentication, Upstream
+
+log = logging.getLogger("agent")
+
+GATES: Final = ("config", "identity", "xds", "dns", "envoy")
+
+STATUS_EVERY: Final = 1.0
+"""Seconds between looks at what changes without a gate that moves: an expiry, a lost control plane."""
+
+
+class Agent:
+    """Everything between a configuration and a mesh. Binds the ports it serves at once; ``run`` does the
+    rest.
+
+    Raises Misconfigured when a port is taken.
+    """
+
+    def __init__(self, config: Config, gates: Readiness, *, run_dir: Path, clock: Clock) -> None:
+        self._config = config
+        self._run_dir = run_dir
+        self._gates = gates
+        self._clock = clock
+        self._started = clock.now()
+        self._credentials: Latest[Credential] = Latest()
+        self._verdicts: Latest[Verdict] = Latest()
+        self._dns_serves: Latest[bool] = Latest()
+        self._trouble: dict[str, str] = {}
+        self._news = asyncio.Event()
+        gates.changed = self._news.set
+        self._identity = wiring.identity(config)
+        self._hub = Hub(name_tables=config.dns.enabled)
+        self._upstream = Upstream(
+            wiring.upstream(config),
+            self._hub,
+            wiring.xds_node(config),
+            authenticate=self._authenticate,
+            trouble=self._upstream_trouble,
+            clock=clock,
+        )
+        self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock)
+        self._dns = self._make_dns() if config.dns.enabled else None
+        self._parts = self._make_parts()
+
+    def _make_dns(self) -> DnsServer:
+        dns = DnsServer(
+            wiring.dns(self._config), self._hub.tables, clock=self._clock, serving=self._on_dns_serving
+        )
+        dns.bind()
+        return dns
+
+    def _make_parts(self) -> list[Part]:
+        """In the order of the data: each feeds the next. They drain the other way round."""
+        config, clock = self._config, self._clock
+        identity_gate = Gate(
+            open=lambda: self._gates.open("identity"), close=lambda why: self._gates.close("identity", why)
+        )
+        sds = SdsServer(self._credentials, clock=clock)
+        parts: list[Part] = [Endpoint(config.status.port, lambda: self._gates.waiting)]
+        if self._dns:
+            parts.append(self._dns)
+        parts += [
+            Keeper(self._identity, self._credentials, identity_gate, clock=clock),
+            self._upstream,
+            EnvoySockets(
+                {
+                    config.envoy.xds_socket: Relay(self._hub).handler(),
+                    config.credentials.sds_socket: sds.handler(),
+                }
+            ),
+            self._envoy,
+        ]
+        if config.probe:
+            probe = wiring.probe(config.probe)
+            parts.append(HealthWatch(probe, self._verdicts, envoy_ready=self._envoy_trouble, clock=clock))
+        return parts
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set and everything has drained, or a part crashes."""
+        async with Tasks() as glue:
+            joints = [
+                glue.start("new-credential", self._on_credentials()),
+                glue.start("configuration-complete", self._on_complete()),
+                glue.start("name-table", self._on_name_table()),
+                glue.start("envoy-state", self._on_envoy()),
+                glue.start("application-health", self._on_verdicts()),
+                glue.start("status-document", self._publish_status()),
+            ]
+            await run_parts(self._parts, stop)
+            for joint in joints:
+                joint.cancel()
+
+    # --- the joints -----------------------------------------------------------------------------------------
+
+    async def _on_credentials(self) -> None:
+        async for _ in self._credentials.changes():
+            if not self._hub.connected:
+                self._upstream.retry_now()
+
+    async def _on_complete(self) -> None:
+        await self._hub.complete.first()
+        self._gates.open("xds")
+
+    async def _on_name_table(self) -> None:
+        """Names are captured only when the mesh's are known; without DNS capture there is no such wait."""
+        if self._dns:
+            await self._dns_serves.first()
+            self._gates.close("dns", "no name table from the control plane yet; other names are forwarded")
+            await self._hub.tables.first()
+        self._gates.open("dns")
+
+    def _on_dns_serving(self) -> None:
+        """What systemd calls started: names resolve, whatever becomes of the mesh."""
+        self._dns_serves.publish(True)
+        notify("READY=1", address=os.environ.get("NOTIFY_SOCKET"))
+
+    async def _on_envoy(self) -> None:
+        async for state in self._envoy.state.changes():
+            self._on_envoy_state(state)
+
+    def _on_envoy_state(self, state: EnvoyState) -> None:
+        if state.ready:
+            self._gates.open("envoy")
+        else:
+            self._gates.close("envoy", state.reason)
+
+    async def _on_verdicts(self) -> None:
+        async for verdict in self._verdicts.changes():
+            self._hub.report_health("" if verdict.healthy else verdict.message)
+
+    # --- what parts ask each other --------------------------------------------------------------------------
+
+    def _authenticate(self) -> Authentication:
+        """Read afresh, so that a repaired file heals without a restart. Raises Misconfigured."""
+        credential, now = self._credentials.value, self._clock.now()
+        introduced = token.read(self._identity.token, wanted=self._identity.spiffe, now=now)
+        return Authentication(
+            roots=trust.read(self._config.control_plane.xds.root_cert),
+            token="" if introduced.hopeless else introduced.text,
+            pair=credential.pair if credential and credential.not_after > now else None,
+        )
+
+    def _upstream_trouble(self, problem: VmagentError | None) -> None:
+        why = str(problem) if problem else ""
+        if why == self._trouble.get("xds", ""):
+            return
+        self._trouble["xds"] = why
+        if not problem:
+            return
+        if self._gates.is_open("xds"):
+            log.warning("%s; Envoy keeps what it has", why)
+        else:
+            self._gates.close("xds", why)
+
+    def _envoy_trouble(self) -> str | None:
+        state = self._envoy.state.value
+        return (state.reason or None) if state else "Envoy has not been started"
+
+    # --- what the agent says about itself -------------------------------------------------------------------
+
+    def facts(self) -> document.Facts:
+        credential, dns = self._credentials.value, self._dns
+        return document.Facts(
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            node=self._config.node.id,
+            gates=self._gates.gates,
+            certificate=str(credential.spiffe) if credential else "",
+            certificate_expires=credential.not_after if credential else 0.0,
+            control_plane=str(self._config.control_plane.xds.address),
+            control_plane_connected=self._hub.connected,
+            trouble={part: why for part, why in self._trouble.items() if why},
+            xds_versions=self._hub.versions,
+            envoy=self._envoy_trouble() or "serving",
+            dns=f"{len(self._hub.tables.value or ())} names of the mesh" if dns else "off",
+            health=self._health(),
+        )
+
+    def _health(self) -> str:
+        verdict = self._verdicts.value
+        if not self._config.probe:
+            return "no probe"
+        if verdict is None:
+            return "not probed yet"
+        return "healthy" if verdict.healthy else f"unhealthy: {verdict.message}"
+
+    async def _publish_status(self) -> None:
+        notify_socket = os.environ.get("NOTIFY_SOCKET")
+        last: document.Facts | None = None
+        while True:
+            facts = self.facts()
+            if facts != last:
+                document.write(self._run_dir, facts)
+                notify(f"STATUS={document.sentence(facts)}", address=notify_socket)
+                last = facts
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), STATUS_EVERY)

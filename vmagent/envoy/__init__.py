@@ -1,0 +1,1 @@
+"""One local Envoy: its bootstrap, command line and life. Knows sockets and ports, not who serves them."""
