@@ -13,7 +13,7 @@ from vmagent.health import config as health
 from vmagent.identity.config import IdentityConfig, KeySpec
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.spiffe import SpiffeId
-from vmagent.xds import node
+from vmagent.xds import node as xds_room
 from vmagent.xds.upstream import UpstreamConfig
 
 
@@ -51,7 +51,7 @@ def upstream(config: model.Config) -> UpstreamConfig:
 
 def xds_node(config: model.Config) -> wire.Node:
     locality = config.node.locality
-    return node.build(
+    return xds_room.build(
         node_id=config.node.id,
         cluster=config.node.cluster,
         locality="/".join(filter(None, (locality.region, locality.zone, locality.subzone))),
@@ -60,32 +60,14 @@ def xds_node(config: model.Config) -> wire.Node:
 
 
 def envoy(config: model.Config, run_dir: Path) -> envoy_room.EnvoyConfig:
-    asked, locality = config.envoy, config.node.locality
+    asked = config.envoy
     return envoy_room.EnvoyConfig(
-        node=envoy_room.Node(
-            id=config.node.id,
-            cluster=config.node.cluster,
-            locality={"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone},
-            metadata=config.node.metadata,
-        ),
+        node=_node(config.node),
         proxy_config=asked.proxy_config,
         ips=config.workload.ips,
         dual_stack=asked.dual_stack,
-        ports=envoy_room.Ports(
-            admin=asked.admin_port,
-            agent=config.status.port,
-            health=asked.health_port,
-            prometheus=asked.prometheus_port,
-            secure_metrics=asked.secure_metrics_port,
-            secure_merged_metrics=asked.secure_merged_metrics_port,
-        ),
-        timing=envoy_room.Timing(
-            drain=asked.drain_time,
-            parent_shutdown=asked.parent_shutdown_time,
-            termination_drain=asked.termination_drain,
-            minimum_drain=asked.minimum_drain,
-            file_flush=asked.file_flush_interval,
-        ),
+        ports=_ports(config),
+        timing=_timing(asked),
         binary=asked.binary,
         config_dir=asked.config_dir,
         run_dir=run_dir,
@@ -130,6 +112,37 @@ def probe(config: model.Probe) -> health.ProbeConfig:
         period=config.period,
         success_threshold=config.success_threshold,
         failure_threshold=config.failure_threshold,
+    )
+
+
+def _node(node: model.Node) -> envoy_room.Node:
+    locality = node.locality
+    return envoy_room.Node(
+        id=node.id,
+        cluster=node.cluster,
+        locality={"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone},
+        metadata=node.metadata,
+    )
+
+
+def _ports(config: model.Config) -> envoy_room.Ports:
+    return envoy_room.Ports(
+        admin=config.envoy.admin_port,
+        agent=config.status.port,
+        health=config.envoy.health_port,
+        prometheus=config.envoy.prometheus_port,
+        secure_metrics=config.envoy.secure_metrics_port,
+        secure_merged_metrics=config.envoy.secure_merged_metrics_port,
+    )
+
+
+def _timing(asked: model.Envoy) -> envoy_room.Timing:
+    return envoy_room.Timing(
+        drain=asked.drain_time,
+        parent_shutdown=asked.parent_shutdown_time,
+        termination_drain=asked.termination_drain,
+        minimum_drain=asked.minimum_drain,
+        file_flush=asked.file_flush_interval,
     )
 
 

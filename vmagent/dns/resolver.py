@@ -9,7 +9,6 @@ Surprise:  before the first name table the table is empty, so everything is forw
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from vmagent.dns import message, table, wire
 from vmagent.dns.message import HEADER, Malformed, Opcode, Query, Rcode
@@ -21,8 +20,6 @@ log = logging.getLogger("dns")
 
 Send = Callable[[bytes | None], None]
 """Gets the reply, or None where silence is the answer. Called exactly once per request."""
-
-NOBODY: Final[Endpoint] = ("", 0)
 
 
 class Resolver:

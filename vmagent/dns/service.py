@@ -42,6 +42,13 @@ class Service:
 
     def serve(self, ready: Callable[[], None]) -> None:
         """Blocks until ``stop``. ``ready`` is called when questions are answered."""
+        try:
+            self._serve(ready)
+        finally:
+            self._sockets.close()
+            self._loop.close()
+
+    def _serve(self, ready: Callable[[], None]) -> None:
         udp = [UdpPort(sock, self._loop, self.resolver) for sock in self._sockets.udp]
         tcp = TcpPort(self._sockets.tcp, self._loop, self.resolver)
         ready()
@@ -58,4 +65,3 @@ class Service:
         tcp.close()
         for port in udp:
             port.close()
-        self._loop.close()

@@ -27,6 +27,8 @@ PIPELINE: Final = 32
 MOST_UNSENT: Final = 2 * MOST
 """Bytes of replies waiting for the client; beyond it no more of its questions are read."""
 _CHUNK: Final = 16384
+_QUESTIONS_PER_TURN: Final = 16
+"""Of one connection, before the others have their turn."""
 _SWEEP: Final = 1.0
 """Seconds between two looks for idle connections, while there are any."""
 _REFUSED_PAUSE: Final = 0.2
@@ -151,7 +153,7 @@ class Connection:
         if events & GONE:
             self.close()
             return
-        if events & READ and self._room and not self._complete:
+        if events & READ and self._hungry:
             try:
                 chunk = self._sock.recv(_CHUNK)
             except BlockingIOError:
@@ -170,33 +172,43 @@ class Connection:
         if self._settling or self._closed:
             return
         self._settling = True
-        while self._room and (packet := self._next()) is not None:
-            self.deadline = self._loop.now() + IDLE
-            self._under_way += 1
-            self._port.resolver.counters.requests += 1
-            self._port.resolver.resolve(packet, self._peer, self._answered, stream=True)
-            if len(self._unsent) >= MOST_UNSENT:
-                self._flush()
+        self._take()
         self._settling = False
-        self._flush()
         if self._closed:
             return
-        if self._complete and not self.busy:
+        if self._room and self._whole:
+            self._loop.at(self._loop.now(), self._settle)
+        elif self._complete and not self.busy:
             self.close()
             return
-        events = (READ if self._room and not self._complete else 0) | (WRITE if self._unsent else 0)
+        events = (READ if self._hungry else 0) | (WRITE if self._unsent else 0)
         if events != self._events:
             self._events = events
             self._loop.change(self._sock, events)
 
-    def _next(self) -> bytes | None:
-        """The next whole question."""
-        end = 2 + int.from_bytes(self._received[:2], "big")
-        if len(self._received) < max(2, end):
-            return None
-        packet = bytes(self._received[2:end])
-        del self._received[:end]
-        return packet
+    def _take(self) -> None:
+        for _ in range(_QUESTIONS_PER_TURN):
+            if not self._room or not self._whole:
+                break
+            end = 2 + int.from_bytes(self._received[:2], "big")
+            packet = bytes(self._received[2:end])
+            del self._received[:end]
+            self.deadline = self._loop.now() + IDLE
+            self._under_way += 1
+            self._port.resolver.counters.requests += 1
+            self._port.resolver.resolve(packet, self._peer, self._answered, stream=True)
+        self._flush()
+
+    @property
+    def _hungry(self) -> bool:
+        """More may be read: what has arrived so far is dealt with, so it never piles up."""
+        return self._room and not self._complete and not self._whole
+
+    @property
+    def _whole(self) -> bool:
+        """A whole question has arrived."""
+        size = len(self._received)
+        return size >= 2 and size >= 2 + int.from_bytes(self._received[:2], "big")
 
     def _answered(self, reply: bytes | None) -> None:
         self._under_way -= 1

@@ -6,6 +6,7 @@ Surprise: Envoy counts, too. While it cannot take traffic the application is not
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from vmagent.health.checks import Check, check
 from vmagent.health.config import ProbeConfig
@@ -14,6 +15,11 @@ from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 
 log = logging.getLogger("healthcheck")  # Istio's name for this scope
+
+
+ENVOY_STARTS: Final = 0.1
+"""Seconds between looks at an Envoy that has yet to start: a whole period (10 s) later would keep the first
+request of a fresh VM waiting."""
 
 
 class HealthWatch:
@@ -41,9 +47,13 @@ class HealthWatch:
         """What the last probe found, whatever the thresholds: empty is success. For status."""
 
     async def run(self) -> None:
-        """The first probe comes right after the initial delay. A probe that outlasts the period delays the
-        next one; the ticks it missed are dropped."""
+        """The first probe comes right after the initial delay, and not before Envoy takes traffic: until then
+        nothing is reported, which the control plane counts as unhealthy. A probe that outlasts the period
+        delays the next one; the ticks it missed are dropped.
+        """
         await self._clock.sleep(self._probe.initial_delay)
+        while self._envoy_ready() is not None:
+            await self._clock.sleep(ENVOY_STARTS)
         due = self._clock.monotonic()
         while True:
             self._weigh(self._envoy_ready() or await self._check(self._probe))

@@ -85,28 +85,28 @@ async def test_changes_are_published_and_nothing_else() -> None:
     assert seen == [Verdict(healthy=False, message="refused"), Verdict(healthy=True)]
 
 
-async def test_while_envoy_is_not_ready_the_application_is_not_asked() -> None:
+async def test_the_first_probe_waits_for_envoy_and_then_comes_at_once() -> None:
     script = Script(None)
-    reasons: list[str | None] = ["no listeners yet", "no listeners yet", None, None]
-    watch, verdicts = await run(script, lambda: reasons.pop(0))
-    assert script.probed == [23.0]
+    reasons: list[str | None] = ["no listeners yet", "no listeners yet", None, None, None]
+    _, verdicts = await run(script, lambda: reasons.pop(0))
+    assert script.probed == [pytest.approx(3.2)]
     assert verdicts.value == Verdict(healthy=True)
+
+
+async def test_while_envoy_is_away_the_application_is_not_asked() -> None:
+    script = Script(None, None)
+    reasons: list[str | None] = [None, None, "killed", None, None]
+    watch, _ = await run(script, lambda: reasons.pop(0))
+    assert script.probed == [3.0, 23.0]
     assert watch.last == ""
 
 
 async def test_envoys_reason_is_the_message() -> None:
-    verdicts: Latest[Verdict] = Latest()
-    script = Script()
-    calls = iter(["no listeners yet"])
-
-    def envoy_ready() -> str | None:
-        return next(calls, None)
-
-    watch = HealthWatch(PROBE, verdicts, envoy_ready=envoy_ready, clock=script, check=script.check)
-    with pytest.raises(Over):
-        await watch.run()
-    assert verdicts.value == Verdict(healthy=False, message="no listeners yet")
-    assert watch.last == "no listeners yet"
+    script = Script(None)
+    reasons: list[str | None] = [None, None, "killed", None]
+    watch, verdicts = await run(script, lambda: reasons.pop(0))
+    assert verdicts.value == Verdict(healthy=False, message="killed")
+    assert watch.last == "killed"
 
 
 async def test_the_part_ends_when_it_is_cancelled() -> None:
