@@ -1,12 +1,13 @@
 """Composition: the only module that knows every part.
 
 Owns:      which parts there are, in which order they start and stop, what flows between them, who opens which
-gate. Does not:  do the work of any part; map settings (wiring.py); read the files (joining.py waits for
-them).
+           gate.
+Does not:  do the work of any part; map settings (wiring.py); read the files (daemon.py waits for them).
 """
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 from pathlib import Path
@@ -16,12 +17,13 @@ from vmagent import __version__, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
-from vmagent.errors import VmagentError
+from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
 from vmagent.identity import token, trust
 from vmagent.identity.credential import Credential
 from vmagent.identity.keeper import Gate, Keeper
+from vmagent.runtime import holder
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Part, Tasks, run_parts
@@ -47,10 +49,13 @@ class Agent:
     """Everything between a configuration and a mesh. Binds the ports it serves at once; ``run`` does the
     rest.
 
-    Raises Misconfigured when a port is taken.
+    ``remarks`` is what is odd about the configuration, for the status. Raises Misconfigured when a port is
+    taken, with nothing left open.
     """
 
-    def __init__(self, config: Config, gates: Readiness, *, run_dir: Path, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, gates: Readiness, *, run_dir: Path, clock: Clock, remarks: str = ""
+    ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._gates = gates
@@ -59,7 +64,7 @@ class Agent:
         self._credentials: Latest[Credential] = Latest()
         self._verdicts: Latest[Verdict] = Latest()
         self._dns_serves: Latest[bool] = Latest()
-        self._trouble: dict[str, str] = {}
+        self._trouble: dict[str, str] = {"config": remarks}
         self._news = asyncio.Event()
         gates.changed = self._news.set
         self._identity = wiring.identity(config)
@@ -74,7 +79,12 @@ class Agent:
         )
         self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock)
         self._dns = self._make_dns() if config.dns.enabled else None
-        self._parts = self._make_parts()
+        try:
+            self._parts = self._make_parts()
+        except VmagentError:
+            if self._dns:
+                self._dns.close()
+            raise
 
     def _make_dns(self) -> DnsServer:
         dns = DnsServer(
@@ -83,6 +93,14 @@ class Agent:
         dns.bind()
         return dns
 
+    def _make_endpoint(self, port: int) -> Endpoint:
+        try:
+            return Endpoint(port, lambda: self._gates.waiting)
+        except Misconfigured as why:
+            if isinstance(why.__cause__, OSError) and why.__cause__.errno == errno.EADDRINUSE:
+                raise holder.taken(port, "defaultConfig.statusPort") from None
+            raise
+
     def _make_parts(self) -> list[Part]:
         """In the order of the data: each feeds the next. They drain the other way round."""
         config, clock = self._config, self._clock
@@ -90,7 +108,7 @@ class Agent:
             open=lambda: self._gates.open("identity"), close=lambda why: self._gates.close("identity", why)
         )
         sds = SdsServer(self._credentials, clock=clock)
-        parts: list[Part] = [Endpoint(config.status.port, lambda: self._gates.waiting)]
+        parts: list[Part] = [self._make_endpoint(config.status.port)]
         if self._dns:
             parts.append(self._dns)
         parts += [
@@ -165,17 +183,22 @@ class Agent:
     # --- what parts ask each other --------------------------------------------------------------------------
 
     def _authenticate(self) -> Authentication:
-        """Read afresh, so that a repaired file heals without a restart. Raises Misconfigured."""
+        """Read afresh, so that a repaired file heals without a restart. Raises Misconfigured, or Unavailable
+        as long as a bad token is all we have: the gate ``identity`` says what is wrong with it.
+        """
         credential, now = self._credentials.value, self._clock.now()
+        pair = credential.pair if credential and credential.not_after > now else None
         introduced = token.read(self._identity.token, wanted=self._identity.spiffe, now=now)
+        if pair is None and introduced.problem:
+            raise Unavailable("waits for a certificate, without which the control plane would not know us")
         return Authentication(
             roots=trust.read(self._config.control_plane.xds.root_cert),
             token="" if introduced.hopeless else introduced.text,
-            pair=credential.pair if credential and credential.not_after > now else None,
+            pair=pair,
         )
 
     def _upstream_trouble(self, problem: VmagentError | None) -> None:
-        why = str(problem) if problem else ""
+        why = _sentence(problem) if problem else ""
         if why == self._trouble.get("xds", ""):
             return
         self._trouble["xds"] = why
@@ -231,3 +254,7 @@ class Agent:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), STATUS_EVERY)
+
+
+def _sentence(problem: VmagentError) -> str:
+    return f"{problem}; {problem.hint}" if problem.hint else str(problem)

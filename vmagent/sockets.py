@@ -12,6 +12,7 @@ import grpc
 
 from vmagent.errors import Misconfigured
 from vmagent.runtime import files
+from vmagent.runtime.lifecycle import Tasks
 
 LARGEST_REQUEST = 64 * 1024 * 1024
 """Bytes. Envoy's largest request names every cluster of the mesh: a megabyte for ten thousand."""
@@ -36,8 +37,9 @@ class EnvoySockets:
         await asyncio.Event().wait()
 
     async def drain(self) -> None:
-        for server in self._servers:
-            await server.stop(DRAIN)
+        async with Tasks() as tasks:
+            for server in self._servers:
+                tasks.start("close-socket", server.stop(DRAIN))
         for path in self._served:
             files.remove(path)
 

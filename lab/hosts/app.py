@@ -19,6 +19,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "nginx"
     sys_version = ""
     timeout = 60
+    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait 40 ms for an ACK
     greeting = b""
     log = Path()
 

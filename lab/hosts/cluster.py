@@ -3,8 +3,7 @@
 Owns:      kinds and their paths, and the four requests.
 Does not:  understand a resource.
 Surprise:  the API listens on the loopback of host istiod. The socket is made in that host's network by this
-very
-           process; nothing is started there.
+           very process; nothing is started there.
 """
 
 import http.client

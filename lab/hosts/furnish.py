@@ -1,8 +1,9 @@
 """What a host finds at its paths: mounts and files. Runs as root inside the host's new mount namespace.
 
 Owns:      the order of mounts, what is laid over what, the files of a fresh machine and of the installed
-package. Does not:  start anything that stays. Surprise:  everything an unprivileged process needs is reached
-through bind mounts: the clone may lie below a
+           package.
+Does not:  start anything that stays.
+Surprise:  everything an unprivileged process needs is reached through bind mounts: the clone may lie below a
            home directory that only its owner may enter.
 """
 

@@ -3,8 +3,7 @@
 Owns:      entering the namespaces, the clean environment, handles of what runs there.
 Does not:  know units or services (services.py), build or destroy hosts (lab.py).
 Surprise:  files are read and written by a process inside. The kernel's /proc/PID/root looks like a shorter
-way,
-           but an absolute symbolic link below it (/var/run, /etc/istio) leads out of the host.
+           way, but an absolute symbolic link below it (/var/run, /etc/istio) leads out of the host.
 """
 
 import os

@@ -3,8 +3,7 @@
 Owns:      which server knows which name.
 Does not:  know mesh names: nobody but the agent's own DNS does.
 Surprise:  the world's DNS does not know istiod. On the VM that name comes from /etc/hosts, as in the
-documents; in a
-           pod it comes from the cluster's DNS.
+           documents; in a pod it comes from the cluster's DNS.
 """
 
 from typing import Final

@@ -1,10 +1,11 @@
 """A systemd service file, as far as a lab without systemd does what it says. Pure.
 
 Owns:      reading the keys that decide what is started, as whom, with which rights, and how long stopping may
-take. Does not:  start anything; emulate sandboxing (ProtectSystem= and its like), ExecStop=, notification or
-restarts. Surprise:  what it does not understand in a key that it does read is an error, never skipped: a lab
-that started
-           something else than systemd would is worth nothing.
+           take.
+Does not:  start anything; emulate sandboxing (ProtectSystem= and its like), ExecStop=, notification or
+           restarts.
+Surprise:  what it does not understand in a key that it does read is an error, never skipped: a lab that
+           started something else than systemd would is worth nothing.
 """
 
 import re

@@ -12,7 +12,7 @@ PYTHON=/usr/bin/python3
 PACKAGES=(
   python3-venv python3-dev gcc libc6-dev
   iptables nftables iproute2 dnsmasq-base
-  curl iputils-ping
+  curl iputils-ping bind9-dnsutils procps
   systemd
 )
 

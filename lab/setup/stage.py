@@ -1,7 +1,8 @@
 """Stages .build/agent: what the package puts to /usr/lib/istio-agent. Standard library only.
 
 Owns:      the virtual environment of the agent's own dependencies (hashed, byte-compiled), the package beside
-them, Envoy's binary; readable by everybody. Does not:  install anything on the machine.
+           them, Envoy's binary; readable by everybody.
+Does not:  install anything on the machine.
 
 The dependencies are built again when agent.lock changes; the package is compared file by file, in a few
 milliseconds.

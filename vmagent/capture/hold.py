@@ -137,8 +137,10 @@ class Holder:
     def _look(self, now: float) -> Seen:
         states = readiness.read(self._options.agent / "gates", self._options.gates)
         waiting = {gate: why for gate, why in states.items() if why != readiness.OPEN}
-        agent = files.locked(self._options.agent / readiness.LOCK)
-        envoy = agent or not self._watch.captured or _accepts(self._port)
+        locked = files.locked(self._options.agent / readiness.LOCK)
+        # One that still waits for its configuration answers no name, whatever an earlier Envoy does.
+        agent = locked and "config" not in waiting
+        envoy = agent or not self._watch.captured or (not locked and _accepts(self._port))
         return Seen(now=now, waiting=waiting, agent=agent, envoy=envoy)
 
     def _say(self, seen: Seen) -> None:

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
+from vmagent.cli.wait import RUN
 from vmagent.config import explain as explaining
 from vmagent.config import load
 from vmagent.config.problem import misconfigured
 from vmagent.config.resolve import Paths
+from vmagent.runtime.clock import SystemClock
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +54,7 @@ def config() -> None:
 @click.option("--strict", is_flag=True, help="A key that nobody knows is an error.")
 @_paths
 def check(strict: bool, **paths: Path) -> None:
-    """Look for everything that is wrong.
+    """Look for everything that is wrong: the files, and with --base / the token, Envoy and the ports.
 
     \b
     Exit codes: 0 sound, 75 a file is still missing, 78 something to edit.
@@ -64,11 +66,23 @@ def check(strict: bool, **paths: Path) -> None:
         click.echo(f"warning: {problem}")
     for note in loaded.notes:
         click.echo(f"note: {note}")
+    if paths["base"] == _DEFAULT.base:
+        _look_around(loaded)
     who, peers = loaded.config.workload, loaded.config.control_plane
     click.echo(
         f"sound: {who.name} {who.address} as {who.namespace}/{who.service_account} in {who.trust_domain}, "
         f"control plane {peers.xds.address}"
     )
+
+
+def _look_around(loaded: load.Loaded) -> None:
+    from vmagent import preflight  # with what the parts of the daemon import: not for every question
+
+    found = sorted(preflight.look(loaded.config, RUN, SystemClock()), key=lambda why: why.exit_code)
+    for why in found[:-1]:
+        click.echo(f"vmagent: {why}; {why.hint}", err=True)
+    if found:
+        raise found[-1]
 
 
 @config.command()

@@ -78,7 +78,8 @@ def resolve(
     if not ips:
         missing["an address of this machine"] = "no interface has one yet; or set ISTIO_SVC_IP"
     config, wrong = _config(paths, environment, merged, mesh.trust_domain, host, ips, present)
-    if not config.workload.service_account and str(paths.cluster_env) not in missing:
+    unread = any(problem.where.startswith(f"{paths.cluster_env}:") for problem in problems)
+    if not config.workload.service_account and str(paths.cluster_env) not in missing and not unread:
         remedy = "add SERVICE_ACCOUNT='NAME' to it"
         where = str(paths.cluster_env)
         wrong.append(Problem(where=where, key="SERVICE_ACCOUNT", value=None, why="not set", remedy=remedy))

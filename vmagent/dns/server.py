@@ -59,6 +59,11 @@ class DnsServer:
         self._sockets = listen(self._config.listen)
         return tuple(Address(host=host, port=port) for host, port in self._sockets.endpoints)
 
+    def close(self) -> None:
+        """For whoever cannot go on to ``run`` after ``bind``."""
+        if self._sockets is not None:
+            self._sockets.close()
+
     async def run(self) -> None:
         assert self._sockets is not None, "bind comes first"
         loop = asyncio.get_running_loop()

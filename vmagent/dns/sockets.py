@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from vmagent.config.model import Address
-from vmagent.dns import holder
 from vmagent.dns.resolvconf import Endpoint
 from vmagent.errors import Misconfigured
+from vmagent.runtime import holder
 
 KEY: Final = "DNS_PROXY_ADDR"
 _BURST: Final = 1 << 20

@@ -28,6 +28,11 @@ _SAME_BIRTH: Final = 0.02
 _POLL: Final = 0.05
 """Seconds between looks at a process that is not our child."""
 
+CHECK_LIMIT: Final = 5.0
+"""Seconds for an Envoy that only checks its command line and its files. It needs 0.1."""
+LONGEST_OUTPUT: Final = 1 << 16
+"""Bytes of it that are read: usage texts have about 10 000."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
@@ -164,6 +169,38 @@ async def spawn(arguments: Sequence[str], environment: Mapping[str, str], log_fi
         if output is not None:
             os.close(output)
     return _Child(process)
+
+
+async def check(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What Envoy prints when it only has to check its command line and its files. Empty if it cannot be
+    asked.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            "--mode",
+            "validate",
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError:
+        return ""
+    child, printed = _Child(process), b""
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(CHECK_LIMIT):
+            while len(printed) < LONGEST_OUTPUT and (more := await process.stdout.read(LONGEST_OUTPUT)):
+                printed += more
+    except TimeoutError:
+        return ""
+    finally:
+        child.kill()
+        await child.wait()
+    return printed.decode(errors="replace")
 
 
 def refusal(binary: Path, why: OSError) -> VmagentError:

@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vmagent.envoy import complaint
 from vmagent.envoy.addresses import family
 from vmagent.envoy.admin import TIMEOUT, Admin
 from vmagent.envoy.arguments import arguments, environment
 from vmagent.envoy.bootstrap import left_out
 from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.footprint import Footprint
-from vmagent.envoy.process import KILL_LIMIT, Child, ProcessId, explain, spawn
+from vmagent.envoy.process import KILL_LIMIT, Child, ProcessId, check, explain, spawn
 from vmagent.envoy.restarts import Restarts
 from vmagent.envoy.states import Signal, State, after
 from vmagent.errors import Unavailable, VmagentError
+from vmagent.runtime import holder
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Tasks
@@ -30,6 +32,7 @@ from vmagent.runtime.lifecycle import Tasks
 log = logging.getLogger("envoy")
 
 Spawn = Callable[[Sequence[str], Mapping[str, str], Path | None], Awaitable[Child]]
+Check = Callable[[Sequence[str], Mapping[str, str]], Awaitable[str]]
 
 QUICK: Final = 0.03
 """Seconds between questions while Envoy starts. It needs about 60 ms, and an answer costs it 1 ms."""
@@ -75,16 +78,19 @@ class Supervisor:
         clock: Clock,
         restarts: Restarts | None = None,
         spawn: Spawn = spawn,
+        check: Check = check,
         admin: Admin | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._restarts = restarts or Restarts()
         self._spawn = spawn
+        self._check = check
         home = family(config.ips, dual_stack=config.dual_stack).localhost
         self._admin = admin or Admin(home, config.ports.admin)
         self._footprint = Footprint(config)
         self._child: Child | None = None
+        self._argv: Sequence[str] = ()
         self._life = State.STOPPED
         self._stop = asyncio.Event()
         self._epoch = 0
@@ -128,15 +134,13 @@ class Supervisor:
     async def _start(self) -> Child:
         """Raises a VmagentError whose sentence names what is in the way."""
         await self._end_leftover()
-        if await self._admin.listening(self._config.ports.admin):
-            raise Unavailable(
-                f"port {self._config.ports.admin} (Envoy's admin) is in use by another process",
-                hint=f"find it with: ss -ltnp sport = :{self._config.ports.admin}",
-            )
+        port = self._config.ports.admin
+        if await self._admin.listening(port):
+            raise await asyncio.to_thread(holder.taken, port, "defaultConfig.proxyAdminPort")
         if self._over:
             raise Unavailable(_TOO_LATE)
         self._footprint.write(self._epoch)
-        argv = arguments(self._config, epoch=self._epoch, override=self._footprint.override())
+        self._argv = argv = arguments(self._config, epoch=self._epoch, override=self._footprint.override())
         child = await self._spawn(argv, environment(self._config), self._config.log_file)
         if self._over:
             child.kill()
@@ -194,13 +198,22 @@ class Supervisor:
             return str(why) if self._life is not State.STARTING else "Envoy is starting"
 
     async def _epitaph(self, code: int, lived: float) -> str:
-        text = f"Envoy ended after {lived:.1f} s ({explain(code)})"
-        if lived < AT_ONCE:
-            wanted = sorted(self._config.ports.envoys)
-            taken = [str(port) for port in wanted if await self._admin.listening(port)]
-            text += f"; in use by others: port {', '.join(taken)}" if taken else "; its log says why"
+        why = f"; {await self._suspect(code)}" if lived < AT_ONCE else ""
+        text = f"Envoy ended after {lived:.1f} s ({explain(code)}){why}"
         log.error("%s", text)
         return text
+
+    async def _suspect(self, code: int) -> str:
+        """What may have ended it, found while the evidence is fresh."""
+        taken = [
+            f"port {port} ({await holder.found(port)})"
+            for port in sorted(self._config.ports.envoys)
+            if await self._admin.listening(port)
+        ]
+        if taken:
+            return f"in use by others: {', '.join(taken)}"
+        said = await self._check(self._argv, environment(self._config)) if code > 0 else ""
+        return complaint.sentence(said, self._config.binary) or "its log says why"
 
     async def _pause(self, seconds: float) -> None:
         """The backoff; a stop cuts it short."""

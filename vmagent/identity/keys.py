@@ -3,8 +3,7 @@
 Owns:      the child process and its protocol (signer.py has the other end).
 Does not:  import cryptography; keep a key anywhere but in the Credential it returns.
 Surprise:  the child's environment holds nothing but where Python finds modules, the same places as ours, so
-it works
-           wherever the agent itself does; its arguments hold nothing at all.
+           it works wherever the agent itself does; its arguments hold nothing at all.
 """
 
 import asyncio

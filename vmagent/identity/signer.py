@@ -2,8 +2,8 @@
 
 Owns:      private keys until their certificate is verified; what counts as a valid credential.
 Does not:  talk to anybody but its parent (keys.py), write files, log, live longer than one certificate's
-making. Surprise:  never imported by the daemon, only started by it: cryptography alone would cost it 13 MB
-for good.
+           making.
+Surprise:  never imported by the daemon, only started by it: cryptography alone would cost it 13 MB for good.
 
 Protocol: one JSON object per line on standard input, one per line back. A key leaves only inside the answer
 that also holds its verified chain. End of input ends the process.

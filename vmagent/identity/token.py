@@ -3,9 +3,8 @@
 Owns:      reading the file afresh, and one sentence on what is wrong with it.
 Does not:  verify the signature (the CA does); keep the token; ever print it.
 Surprise:  a token that looks expired or meant for somebody else is still sent: our clock may be the wrong
-one, and a CA
-           may take other audiences. What is known against it then explains the refusal. ``hopeless`` ones are
-           not sent.
+           one, and a CA may take other audiences. What is known against it then explains the refusal.
+           ``hopeless`` ones are not sent.
 """
 
 import base64

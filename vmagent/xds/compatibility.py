@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
+from google.protobuf.message import DecodeError
+
 from vmagent._pb import wire_pb2 as wire
 from vmagent.xds import types
-from vmagent.xds.session import Give
+from vmagent.xds.messages import Give
 
 OBSERVERS = ("istio.metadata_exchange", "istio.alpn", "istio.stats")
 PEER_EXCHANGE = "istio-peer-exchange"
@@ -44,10 +46,17 @@ class Compatibility:
         if rewrite is None or not any(self._marked(value) for value in give.resources.values()):
             return give
         resources = {
-            name: rewrite(self, value) if self._marked(value) else value
+            name: self._rewritten(rewrite, value) if self._marked(value) else value
             for name, value in give.resources.items()
         }
         return replace(give, resources=resources, raw=b"")
+
+    def _rewritten(self, rewrite: "Rewrite", value: bytes) -> bytes:
+        """What cannot be read goes out as it came: Envoy rejects it, and the control plane hears of it."""
+        try:
+            return rewrite(self, value)
+        except DecodeError:
+            return value
 
     def _lost_protocols(self) -> tuple[str, ...]:
         return (PEER_EXCHANGE,) if "istio.metadata_exchange" in self._missing else ()
@@ -98,7 +107,9 @@ class Compatibility:
         socket.typed_config.value = context.SerializeToString()
 
 
-_REWRITE: dict[str, Callable[[Compatibility, bytes], bytes]] = {
+Rewrite = Callable[[Compatibility, bytes], bytes]
+
+_REWRITE: dict[str, Rewrite] = {
     types.CLUSTER: Compatibility._cluster,
     types.LISTENER: Compatibility._listener,
 }

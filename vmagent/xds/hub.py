@@ -1,10 +1,13 @@
 """Where the two streams meet: feeds events to the session and performs its commands.
 
-Owns the outgoing queue of each stream. Does not open streams (upstream.py, relay.py) and decides nothing
-(session.py).
+Owns which stream counts: the newest on either side. Does not open streams (upstream.py, relay.py) and decides
+nothing (session.py).
+
+Surprise: during a hot restart two Envoys have a stream. The earlier one is left open and gets nothing more, for
+an Envoy whose stream is closed comes back at once and would take the place of the new one. When the newest
+closes, those before it are ended: whoever of them still lives then comes back and gets everything.
 """
 
-import asyncio
 import logging
 
 from vmagent._pb import wire_pb2 as wire
@@ -12,8 +15,7 @@ from vmagent.runtime.latest import Latest
 from vmagent.xds import types
 from vmagent.xds.compatibility import Compatibility
 from vmagent.xds.intercept import NameTableIntercept
-from vmagent.xds.names import NameTable
-from vmagent.xds.session import (
+from vmagent.xds.messages import (
     Ask,
     EnvoyClosed,
     EnvoyOpened,
@@ -21,45 +23,16 @@ from vmagent.xds.session import (
     Give,
     Health,
     Request,
-    Session,
     Take,
     Update,
     UpstreamClosed,
     UpstreamOpened,
 )
+from vmagent.xds.names import NameTable
+from vmagent.xds.outbox import Outbox
+from vmagent.xds.session import Session
 
 log = logging.getLogger("xdsproxy")
-
-MOST_QUEUED = 4096
-"""Messages waiting for one peer. The session sends at most a few per type and update; a peer that lets so
-many pile up is not reading, and its stream is ended instead.
-"""
-
-
-class Overflow(Exception):
-    """A peer does not read its stream."""
-
-
-class Outbox:
-    """Messages on their way to one peer; its identity is the identity of the stream."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Ask | Give] = asyncio.Queue(MOST_QUEUED)
-        self._overflown = False
-
-    def put(self, message: Ask | Give) -> None:
-        try:
-            self._queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self._overflown = True
-
-    async def get(self) -> Ask | Give:
-        """Raises Overflow once a message had to be left out: what follows it would make no sense to the
-        peer.
-        """
-        if self._overflown:
-            raise Overflow(f"{MOST_QUEUED} messages wait to be read")
-        return await self._queue.get()
 
 
 class Hub:
@@ -72,6 +45,7 @@ class Hub:
         self._compatibility: Compatibility | None = None
         self._upstream: Outbox | None = None
         self._envoy: Outbox | None = None
+        self._earlier: list[Outbox] = []
         self.complete: Latest[bool] = Latest()
         """Published once, when the control plane has answered for every wildcard type."""
         self.requests = self.responses = 0
@@ -104,14 +78,19 @@ class Hub:
     def open_envoy(self) -> Outbox:
         if self._envoy is not None:
             log.warning("Envoy opened a second stream; the first one gets nothing more")
-        self._envoy = Outbox()
+            self._earlier.append(self._envoy)
+        self._envoy, self._compatibility = Outbox(), None
         self._handle(EnvoyOpened())
         return self._envoy
 
     def close_envoy(self, outbox: Outbox) -> None:
-        if outbox is self._envoy:
-            self._envoy = None
-            self._handle(EnvoyClosed())
+        if outbox is not self._envoy:
+            self._earlier.remove(outbox)
+            return
+        self._envoy = None
+        self._handle(EnvoyClosed())
+        for other in self._earlier:
+            other.end()
 
     def from_upstream(self, outbox: Outbox, update: Update) -> None:
         if outbox is not self._upstream:
@@ -123,7 +102,7 @@ class Hub:
 
     def from_envoy(self, outbox: Outbox, request: Request, node: wire.Node) -> None:
         """``node`` is empty but for the first request of a stream, where it tells what this Envoy can
-        load.
+        load. One that does not tell is taken to load everything.
         """
         if outbox is not self._envoy:
             return

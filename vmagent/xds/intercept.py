@@ -5,7 +5,7 @@ from google.protobuf.message import DecodeError
 from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.latest import Latest
 from vmagent.xds.names import NameEntry, NameTable
-from vmagent.xds.session import Update, Verdict
+from vmagent.xds.messages import Update, Verdict
 
 
 class NameTableIntercept:

@@ -8,20 +8,17 @@ from google.protobuf.message import DecodeError
 
 from vmagent.runtime.lifecycle import Tasks
 from vmagent.xds import sotw
-from vmagent.xds.hub import Hub, Outbox, Overflow
-from vmagent.xds.session import Ask
+from vmagent.xds.hub import Hub
+from vmagent.xds.messages import Ask
+from vmagent.xds.outbox import Ended, Outbox
 
 log = logging.getLogger("xdsproxy")
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
-class _Ended(Exception):
-    """Envoy closed its stream: the way out of the stream's tasks."""
-
-
 class Relay:
-    """Serves one Envoy at a time; a second stream replaces the first, as when Envoy restarts."""
+    """Serves one Envoy at a time, the one that came last."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -36,19 +33,23 @@ class Relay:
     ) -> None:
         outbox = self._hub.open_envoy()
         log.info("Envoy connected")
+        why = ""
         try:
             async with Tasks() as tasks:
                 tasks.start("xds-to-envoy", self._send(outbox, context))
                 await self._receive(outbox, requests)
-                raise _Ended
-        except* _Ended:
+                raise Ended
+        except* Ended:
             log.info("Envoy disconnected")
-        except* (Overflow, DecodeError) as group:
-            why = group.exceptions[0]
-            log.warning("ending Envoy's stream: %s", why)
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(why))
+        except* grpc.aio.BaseError:
+            log.info("Envoy disconnected while it was written to")
+        except* DecodeError as group:
+            why = str(group.exceptions[0])
         finally:
             self._hub.close_envoy(outbox)
+        if why:
+            log.warning("ending Envoy's stream: %s", why)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
 
     async def _receive(self, outbox: Outbox, requests: AsyncIterator[bytes]) -> None:
         async for data in requests:

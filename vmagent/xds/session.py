@@ -7,128 +7,63 @@ Envoy asks. What the control plane sent is held per resource: an Envoy that rest
 although upstream only sent differences since.
 
 Surprise: an update is acknowledged upstream only when Envoy has accepted it; without an Envoy it stays
-pending.
+pending. Nonces towards Envoy are our own: those of the control plane need only differ within one of its
+streams, and Envoy's stream outlives several.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vmagent.xds import types
+from vmagent.xds.messages import (
+    Ask,
+    Command,
+    EnvoyClosed,
+    EnvoyOpened,
+    Event,
+    Give,
+    Health,
+    Request,
+    Take,
+    Update,
+    UpstreamClosed,
+    UpstreamOpened,
+    Verdict,
+)
 
-# Events
+MOST_UNANSWERED = 64
+"""Responses of one type whose nonces are remembered. Envoy answers each before it reads the next; the answer to
+one that was forgotten counts as none.
+"""
 
-
-@dataclass(frozen=True, slots=True)
-class UpstreamOpened:
-    """A new stream to the control plane: everything on the old one is void."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamClosed:
-    """The stream to the control plane ended: nothing can be asked until the next one opens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """The control plane sent resources: ``name -> serialized message``. ``raw`` is the response as
-    received.
-    """
-
-    type_url: str
-    version: str
-    nonce: str
-    resources: Mapping[str, bytes]
-    raw: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvoyOpened:
-    """Envoy opened a stream: it knows nothing yet, whatever an earlier one knew."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvoyClosed:
-    """No Envoy is connected: updates are held for the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Envoy subscribes, accepts (``nonce``) or rejects (``nonce`` and ``error``)."""
-
-    type_url: str
-    names: frozenset[str] = frozenset()
-    nonce: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The agent itself has looked at an update of one of its own types; ``error`` empty means accepted."""
-
-    type_url: str
-    nonce: str
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The application's health changed; ``error`` empty means healthy."""
-
-    error: str = ""
-
-
-Event = UpstreamOpened | UpstreamClosed | Update | EnvoyOpened | EnvoyClosed | Request | Verdict | Health
-
-
-# Commands
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Send to the control plane: a subscription, an acknowledgement, a rejection or the health report."""
-
-    type_url: str
-    names: frozenset[str] = frozenset()
-    version: str = ""
-    nonce: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Give:
-    """Send to Envoy. ``raw`` holds the bytes to pass on when the update goes through as it came."""
-
-    type_url: str
-    version: str
-    nonce: str
-    resources: Mapping[str, bytes]
-    raw: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """An update of one of the agent's own types; answer with a ``Verdict``."""
-
-    update: Update
-
-
-Command = Ask | Give | Take
+EVERYTHING = "*"
+"""As a name it says what no names at all say, too."""
 
 
 @dataclass(slots=True)
 class _Type:
     """What is known about one type URL."""
 
-    names: frozenset[str] = frozenset()  # subscribed upstream; empty means all of a wildcard type
+    asked: bool = False  # the control plane shall send this type
+    names: frozenset[str] = frozenset()  # subscribed upstream; empty means all there are
+    doubtful: frozenset[str] = frozenset()  # asked for while an update may have been on its way
     accepted: str = ""  # the version of the last accepted update: survives reconnects
+    good: dict[str, bytes] | None = None  # what was held when an Envoy last accepted
     version: str = ""  # the version of the newest update
     held: dict[str, bytes] = field(default_factory=dict)
     arrived: bool = False  # an update came, although it may have been empty
     nonce: str = ""  # of the newest upstream update; dies with the upstream stream
     settled: bool = True  # that update has its verdict
     subscribed: bool = False  # by this Envoy stream
-    given: str = ""  # nonce of the newest response on this Envoy stream
-    covers: str = ""  # the upstream nonce that a verdict on ``given`` speaks for
+    works: bool = False  # this Envoy stream accepted something
+    fallback: str = ""  # nonce of the last good version, when this Envoy stream was given it again
+    given: dict[str, str | None] = field(default_factory=dict)
+    """Nonces on this Envoy stream, oldest first, with the upstream nonce that an answer settles (empty: of no
+    live stream). The newest stays once it is answered, as None: later requests repeat it.
+    """
+
+    def wants(self, name: str) -> bool:
+        return not self.names or name in self.names or EVERYTHING in self.names
 
 
 class Session:
@@ -137,8 +72,7 @@ class Session:
     """
 
     def __init__(self, wildcards: tuple[str, ...]) -> None:
-        self._wildcards = wildcards
-        self._types: dict[str, _Type] = {url: _Type() for url in wildcards}
+        self._types: dict[str, _Type] = {url: _Type(asked=True) for url in wildcards}
         self._health: Health | None = None
         self._upstream = False
         self._serial = 0
@@ -171,76 +105,43 @@ class Session:
         """Whether the control plane ever answered for this type."""
         return type_url in self._types and self._types[type_url].arrived
 
+    # --- the control plane
+
     def _open_upstream(self) -> list[Command]:
         self._upstream = True
         asks: list[Command] = []
         for url, state in self._types.items():
-            state.nonce, state.settled, state.covers = "", True, ""
-            if state.names or url in self._wildcards:
+            state.nonce, state.settled, state.doubtful = "", True, frozenset()
+            state.given = {nonce: None if covers is None else "" for nonce, covers in state.given.items()}
+            if state.asked:
                 asks.append(Ask(url, state.names, state.accepted))
         return asks + self._report()
 
     def _update(self, update: Update) -> list[Command]:
-        state = self._types.setdefault(update.type_url, _Type())
+        state = self._types.get(update.type_url)
+        if state is None or not state.asked:
+            return []  # nobody asked, or nobody does any more
         state.nonce, state.settled = update.nonce, False
         state.version, state.arrived = update.version, True
         if update.type_url in types.OWN:
             return [Take(update)]
+        if state.doubtful & update.resources.keys():
+            state.doubtful = frozenset()
         if update.type_url in types.WHOLE:
             state.held = dict(update.resources)
         else:
-            state.held.update(update.resources)
+            state.held |= {name: value for name, value in update.resources.items() if state.wants(name)}
         if not state.subscribed:
             return []
-        state.given = state.covers = update.nonce
-        return [Give(update.type_url, update.version, update.nonce, update.resources, update.raw)]
-
-    def _forget_envoy(self) -> list[Command]:
-        for state in self._types.values():
-            state.subscribed, state.given, state.covers = False, "", ""
-        return []
-
-    def _request(self, request: Request) -> list[Command]:
-        state = self._types.setdefault(request.type_url, _Type())
-        if request.type_url in types.OWN or request.nonce not in ("", state.given):
-            return []  # Envoy has not yet seen what it was given last; its next request says all that matters
-        if not state.subscribed:
-            state.subscribed = True
-            return self._want(request, state) + self._give_held(request.type_url, state)
-        if request.nonce and state.covers == state.nonce and not state.settled:
-            self._adopt(request, state)
-            return self._settle(request.type_url, state.covers, request.error)
-        return self._want(request, state)
-
-    def _want(self, request: Request, state: _Type) -> list[Command]:
-        """Tell upstream which names Envoy wants, if that is news to it."""
-        if not self._adopt(request, state):
-            return []
-        return self._ask(Ask(request.type_url, state.names, state.accepted, state.nonce))
-
-    def _adopt(self, request: Request, state: _Type) -> bool:
-        """Whether the names changed. What Envoy no longer wants is no longer held."""
-        if request.names == state.names:
-            return False
-        state.names = request.names
-        if request.type_url not in types.WHOLE:
-            state.held = {name: value for name, value in state.held.items() if name in request.names}
-        return True
-
-    def _give_held(self, url: str, state: _Type) -> list[Command]:
-        if not state.arrived or (not state.held and url not in types.WHOLE):
-            return []
-        self._serial += 1
-        state.given, state.covers = f"held-{self._serial}", state.nonce
-        return [Give(url, state.version, state.given, dict(state.held))]
+        return [self._give(update.type_url, state, update.nonce, update.resources, update.raw)]
 
     def _settle(self, url: str, nonce: str, error: str) -> list[Command]:
         state = self._types[url]
-        if nonce != state.nonce or state.settled:
+        if not nonce or nonce != state.nonce or state.settled:
             return []  # of a dead stream, overtaken, or already answered
         state.settled = True
         if not error:
-            state.accepted = state.version
+            state.accepted, state.doubtful = state.version, frozenset()
         return self._ask(Ask(url, state.names, state.accepted, nonce, error))
 
     def _report(self) -> list[Command]:
@@ -248,3 +149,103 @@ class Session:
 
     def _ask(self, ask: Ask) -> list[Command]:
         return [ask] if self._upstream else []
+
+    # --- Envoy
+
+    def _forget_envoy(self) -> list[Command]:
+        for state in self._types.values():
+            state.subscribed = state.works = False
+            state.fallback, state.given = "", {}
+        return []
+
+    def _request(self, request: Request) -> list[Command]:
+        if request.type_url in types.NEVER_ENVOYS:
+            return []
+        state = self._types.setdefault(request.type_url, _Type())
+        if request.type_url in types.WHOLE:
+            request = replace(request, names=frozenset())  # the agent holds all of them, however it is asked
+        if not state.subscribed:
+            state.subscribed = True
+            return self._want(request, state) + self._give_held(request.type_url, state)
+        if not request.nonce:
+            return self._want(request, state)
+        return self._answer(request, state) if request.nonce in state.given else []
+
+    def _answer(self, request: Request, state: _Type) -> list[Command]:
+        """Envoy answers in order: what is older than this has had its answer, or never gets one."""
+        newest = next(reversed(state.given))
+        while (oldest := next(iter(state.given))) != request.nonce:
+            del state.given[oldest]
+        covers = state.given[request.nonce]
+        if request.nonce != newest:  # overtaken: the next request says all that matters, but for an objection
+            del state.given[request.nonce]
+            objection = Ask(request.type_url, state.names, state.accepted, covers or "", request.error)
+            return self._ask(objection) if covers and request.error else []
+        if covers is None:
+            return self._want(request, state)
+        state.given[newest] = None
+        news = self._adopt(request, state)
+        if request.error:
+            return self._rejected(request, state, covers, news)
+        state.works = True
+        if newest != state.fallback:
+            state.good, state.accepted = dict(state.held), state.version
+        return self._settle(request.type_url, covers, "") or self._tell(request.type_url, state, news)
+
+    def _rejected(self, request: Request, state: _Type, covers: str, news: bool) -> list[Command]:
+        """istiod takes no names from a rejection, so names it may not know follow in a request of their own.
+        An Envoy that has nothing yet gets what the last one accepted.
+        """
+        url = request.type_url
+        commands = self._settle(url, covers, request.error)
+        commands += self._tell(url, state, news or bool(state.doubtful))
+        if not state.works and not state.fallback and state.good not in (None, state.held):
+            fallback = self._give(url, state, "", state.good, version=state.accepted)
+            state.fallback = fallback.nonce
+            commands.append(fallback)
+        return commands
+
+    def _want(self, request: Request, state: _Type) -> list[Command]:
+        """Tell upstream which names Envoy wants, if that is news to it."""
+        return self._tell(request.type_url, state, self._adopt(request, state))
+
+    def _tell(self, url: str, state: _Type, news: bool) -> list[Command]:
+        return self._ask(Ask(url, state.names, state.accepted, state.nonce)) if news else []
+
+    def _adopt(self, request: Request, state: _Type) -> bool:
+        """Whether the names changed. What Envoy no longer wants is no longer held; who gives up the last name
+        gives up the type.
+        """
+        if state.asked and request.names == state.names:
+            return False
+        first, added = not state.asked, request.names - state.names
+        state.asked, state.names = first or bool(request.names), request.names
+        state.doubtful = (state.doubtful | added) & request.names if state.nonce else frozenset()
+        if not state.asked:
+            state.held, state.good, state.arrived = {}, None, False
+        elif request.type_url not in types.WHOLE:
+            state.held = {name: value for name, value in state.held.items() if state.wants(name)}
+            if state.good is not None:
+                state.good = {name: value for name, value in state.good.items() if state.wants(name)}
+        return True
+
+    def _give_held(self, url: str, state: _Type) -> list[Command]:
+        if not state.arrived or (state.names and not state.held):
+            return []
+        return [self._give(url, state, state.nonce, dict(state.held))]
+
+    def _give(
+        self,
+        url: str,
+        state: _Type,
+        covers: str,
+        resources: Mapping[str, bytes],
+        raw: bytes = b"",
+        version: str | None = None,
+    ) -> Give:
+        self._serial += 1
+        nonce = str(self._serial)
+        state.given[nonce] = covers
+        if len(state.given) > MOST_UNANSWERED:
+            del state.given[next(iter(state.given))]
+        return Give(url, state.version if version is None else version, nonce, resources, raw)

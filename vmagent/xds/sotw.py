@@ -4,8 +4,10 @@ Only the envelope is read. A resource stays the bytes it came as, but for its na
 as its first field.
 """
 
+from google.protobuf.message import DecodeError
+
 from vmagent._pb import wire_pb2 as wire
-from vmagent.xds.session import Ask, Give, Request, Update
+from vmagent.xds.messages import Ask, Give, Request, Update
 
 UPSTREAM = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 
@@ -13,11 +15,15 @@ INTERNAL = 13
 """google.rpc.Code, what Istio's agent puts into every rejection."""
 
 _NAME_TAG = 0x0A  # field 1, length-delimited
+_LONGEST_VARINT = 5
+"""Bytes of a length below 4 GiB; protobuf's own limit is 2."""
 
 
 def decode_response(data: bytes) -> Update:
-    """Raises google.protobuf.message.DecodeError when ``data`` is no DiscoveryResponse."""
+    """Raises google.protobuf.message.DecodeError when ``data`` is no DiscoveryResponse that can be answered."""
     response = wire.DiscoveryResponse.FromString(data)
+    if not response.nonce:  # our answer would look like a first request, and be answered, for ever
+        raise DecodeError(f"a response of type {response.type_url} without a nonce")
     resources = {resource_name(resource.value): resource.value for resource in response.resources}
     return Update(response.type_url, response.version_info, response.nonce, resources, data)
 
@@ -53,8 +59,9 @@ def decode_request(data: bytes) -> tuple[Request, wire.Node]:
 
 
 def encode_response(give: Give) -> bytes:
+    """Of a field that comes twice, protobuf takes the last: the nonce behind ``raw`` is the one that counts."""
     if give.raw:
-        return give.raw
+        return give.raw + wire.DiscoveryResponse(nonce=give.nonce).SerializeToString()
     return wire.DiscoveryResponse(
         version_info=give.version,
         type_url=give.type_url,
@@ -69,11 +76,9 @@ def resource_name(value: bytes) -> str:
     """
     if not value or value[0] != _NAME_TAG:
         return ""
-    length, shift, at = 0, 0, 1
-    while at < len(value):
-        byte = value[at]
-        length |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+    length = 0
+    for at, byte in enumerate(value[1 : 1 + _LONGEST_VARINT]):
+        length |= (byte & 0x7F) << 7 * at
         if byte < 0x80:
-            break
-    return value[at : at + length].decode("utf-8", "replace")
+            return value[at + 2 : at + 2 + length].decode("utf-8", "replace")
+    return ""

@@ -15,6 +15,9 @@ WHOLE = frozenset({CLUSTER, LISTENER})
 OWN = frozenset({NAME_TABLE})
 """Consumed by the agent, never forwarded to Envoy."""
 
+NEVER_ENVOYS = OWN | {HEALTH, ""}
+"""What Envoy has no say in, whatever it asks."""
+
 
 def short(type_url: str) -> str:
     """``Cluster`` for logs and status."""

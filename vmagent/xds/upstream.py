@@ -4,9 +4,10 @@ Envoy keeps what it has while the stream is down; nothing here closes anything d
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import grpc
@@ -22,12 +23,13 @@ from vmagent.runtime.backoff import Backoff
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.lifecycle import Tasks
 from vmagent.xds import sotw
-from vmagent.xds.hub import Hub, Outbox, Overflow
-from vmagent.xds.session import Give
+from vmagent.xds.hub import Hub
+from vmagent.xds.messages import Give
+from vmagent.xds.outbox import Outbox
 
 log = logging.getLogger("xdsproxy")
 
-RETRY = Backoff(first=0.2, most=15.0, settled=30.0)
+RETRY = Backoff(first=0.2, most=8.0, settled=30.0)
 """A control plane that restarts is back within seconds; a fleet must not knock on it all at once (jitter)."""
 
 REFUSED_EVERY = 15.0
@@ -35,9 +37,18 @@ REFUSED_EVERY = 15.0
 token or certificate here wakes us at once.
 """
 
+LONGEST_DETAIL = 300
+"""Characters of a peer's explanation that we repeat, as for the CA."""
+
+FIRST_ANSWER = 0.25
+"""Seconds that the second request waits for an answer to the first. A refusal that arrives while we write is lost:
+gRPC for Python then says INTERNAL, and an operator would not learn that the token is the matter.
+"""
+
 _OPTIONS = (
     ("grpc.keepalive_time_ms", 30_000),  # Istio's GRPC_KEEPALIVE_INTERVAL; below 15 s istiod hangs up
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),  # else a quiet stream to a dead peer is pinged twice and kept
     ("grpc.max_receive_message_length", -1),  # a push of all clusters of a large mesh is tens of megabytes
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),  # the control plane is not behind the web proxy of a login shell
@@ -63,12 +74,14 @@ class UpstreamConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authentication:
     """What shows the control plane who we are, read afresh for each attempt. The certificate, if there is a
-    valid one, goes beside the token.
+    valid one, goes beside the token. ``doubt`` is what is known against the token, for the sentence that
+    explains a refusal.
     """
 
     roots: Roots
     token: str = field(default="", repr=False)
     pair: KeyPair | None = None
+    doubt: str = ""
 
 
 class Upstream:
@@ -94,7 +107,7 @@ class Upstream:
         self._trouble = trouble
         self._clock = clock
         self._again = asyncio.Event()
-        self._use_pair = True
+        self._leave_pair_out = False
 
     def retry_now(self) -> None:
         """Something changed that may make the next attempt succeed, such as a new token."""
@@ -103,6 +116,7 @@ class Upstream:
     async def run(self) -> None:
         delays = RETRY.delays()
         while True:
+            self._again.clear()
             began = self._clock.monotonic()
             problem = await self._attempt()
             self._trouble(problem)
@@ -114,69 +128,80 @@ class Upstream:
         """Nothing to finish: cancelling the stream is how the control plane learns that we left."""
 
     async def _pause(self, seconds: float) -> None:
-        self._again.clear()
-        try:
+        """Cut short by ``retry_now``, also by one that came during the attempt."""
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._again.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _attempt(self) -> VmagentError:
         """One stream, from connecting to its end; says why it ended."""
         try:
-            authentication = self._authenticate()
+            shown = self._authenticate()
         except VmagentError as problem:
             return problem
-        async with self._channel(authentication) as channel:
+        if self._leave_pair_out:
+            shown = replace(shown, pair=None)
+        self._leave_pair_out = False
+        async with self._channel(shown) as channel:
             open_stream = channel.stream_stream(sotw.UPSTREAM, bytes, bytes)
-            call: Call = open_stream(metadata=self._metadata(authentication))  # type: ignore[call-arg]
+            call: Call = open_stream(metadata=self._metadata(shown))  # type: ignore[call-arg]
             try:
                 await call.wait_for_connection()
             except grpc.aio.AioRpcError as error:
-                # A control plane that objects to the certificate ends the handshake without looking at the
-                # token.
-                self._use_pair = not self._use_pair
-                found = await why_unreachable(
-                    "control plane", self._config.endpoint, self._roots(authentication)
-                )
-                return found or self._explain(error.code(), error.details())
-            return await self._talk(call)
+                return await self._unconnected(shown, error)
+            return await self._talk(call, shown)
 
-    def _roots(self, authentication: Authentication) -> Roots | None:
-        return authentication.roots if self._config.tls else None
+    async def _unconnected(self, shown: Authentication, error: grpc.aio.AioRpcError) -> VmagentError:
+        """Where TLS works for anybody else, the control plane must object to our certificate: it then ends the
+        handshake without looking at the token, which may be good.
+        """
+        roots = shown.roots if self._config.tls else None
+        found = await why_unreachable("control plane", self._config.endpoint, roots)
+        if found is None and shown.pair and shown.token:
+            self._leave_pair_out = True
+            self._again.set()
+        return found or self._explain(error.code(), error.details(), shown)
 
-    async def _talk(self, call: Call) -> VmagentError:
+    async def _talk(self, call: Call, shown: Authentication) -> VmagentError:
         log.info("connected to upstream XDS server: %s", self._config.endpoint)
-        outbox = self._hub.open_upstream()
+        outbox, heard = self._hub.open_upstream(), asyncio.Event()
+        why = "closed the stream"
         try:
             async with Tasks() as tasks:
-                tasks.start("xds-to-control-plane", self._send(outbox, call))
-                await self._receive(outbox, call)
+                tasks.start("xds-to-control-plane", self._send(outbox, call, heard))
+                await self._receive(outbox, call, heard)
                 raise _Ended
         except* _Ended:
-            why = "closed the stream"
+            call.cancel()
         except* grpc.aio.AioRpcError:
             why = ""
-        except* (Overflow, DecodeError) as group:
-            why = str(group.exceptions[0])
+        except* DecodeError as group:
+            call.cancel()
+            why = f"cannot be understood: {group.exceptions[0]}"
         finally:
             self._hub.close_upstream(outbox)
         if why:
-            call.cancel()
-            return Unavailable(f"control plane {self._config.endpoint}: {why}")
-        return self._explain(await call.code(), await call.details())
+            return Unavailable(f"control plane {self._config.endpoint} {why}")
+        return self._explain(await call.code(), await call.details(), shown)
 
-    async def _receive(self, outbox: Outbox, call: Call) -> None:
+    async def _receive(self, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
         async for data in call:
+            heard.set()
             self._hub.from_upstream(outbox, sotw.decode_response(data))
             self._trouble(None)
 
-    async def _send(self, outbox: Outbox, call: Call) -> None:
+    async def _send(self, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
         node: wire.Node | None = self._node
         while True:
             ask = await outbox.get()
             assert not isinstance(ask, Give)
-            await call.write(sotw.encode_request(ask, node))
-            node = None
+            try:
+                await call.write(sotw.encode_request(ask, node))
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                return  # the stream is over; whoever reads it learns why
+            if node is not None:
+                node = None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(heard.wait(), FIRST_ANSWER)
 
     def _metadata(self, authentication: Authentication) -> grpc.aio.Metadata:
         metadata = grpc.aio.Metadata(*((key.lower(), value) for key, value in self._config.headers))
@@ -188,19 +213,21 @@ class Upstream:
         endpoint = self._config.endpoint
         if not self._config.tls:
             return grpc.aio.insecure_channel(str(endpoint), _OPTIONS)
-        pair = authentication.pair if self._use_pair else None
+        pair = authentication.pair
         credentials = grpc.ssl_channel_credentials(
             authentication.roots.pem, pair.key_pem if pair else None, pair.chain_pem if pair else None
         )
         options = (*_OPTIONS, ("grpc.ssl_target_name_override", endpoint.tls_name))
         return grpc.aio.secure_channel(str(endpoint), credentials, options)
 
-    def _explain(self, code: grpc.StatusCode, details: str | None) -> VmagentError:
-        """By status code, never by text; the text is the peer's own and goes along."""
+    def _explain(self, code: grpc.StatusCode, details: str | None, shown: Authentication) -> VmagentError:
+        """By status code, never by text; the text is the peer's own and goes along, cut and on one line."""
+        said = f"{code.name}: {' '.join((details or '').split())[:LONGEST_DETAIL]}"
         if code in _NO:
-            return Refused(f"control plane {self._config.endpoint} refused us: {code.name}: {details}")
+            doubt = f" ({shown.doubt})" if shown.doubt else ""
+            return Refused(f"control plane {self._config.endpoint} refused us: {said}{doubt}")
         verb = "is not reachable" if code in _AWAY else "ended the stream"
-        return Unavailable(f"control plane {self._config.endpoint} {verb}: {code.name}: {details}")
+        return Unavailable(f"control plane {self._config.endpoint} {verb}: {said}")
 
 
 _NO = frozenset(

@@ -105,12 +105,14 @@ class World:
         self.children: list[FakeChild] = []
         self.born: Latest[int] = Latest()
         self.refusals: list[VmagentError] = []
+        self.complaint = ""
         self.config = below(root, ports=PORTS, **changes)
         self.supervisor = Supervisor(
             self.config,
             clock=self.clock,
             restarts=Restarts(roll=lambda: 1.0),
             spawn=self.spawn,
+            check=self.check,
             admin=admin,
         )
 
@@ -120,6 +122,9 @@ class World:
         self.children.append(FakeChild())
         self.born.publish(len(self.children))
         return self.children[-1]
+
+    async def check(self, argv: Sequence[str], env: Mapping[str, str]) -> str:
+        return self.complaint
 
     async def until(self, state: State, reason: str = "") -> EnvoyState:
         async with asyncio.timeout(5):
@@ -200,6 +205,18 @@ async def test_an_early_death_names_the_ports_that_others_hold(tmp_path: Path) -
         await world.supervisor.drain()
 
 
+async def test_an_envoy_that_is_too_old_for_an_argument_is_told_by_the_argument(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(WAITING))) as world:
+        child = await world.child(1)
+        world.complaint = (
+            "PARSE ERROR: Argument: --new\n             Couldn't find match for argument\n\nBrief USAGE:"
+        )
+        child.exit(1)
+        assert "does not know the argument --new" in (await world.until(State.BACKOFF)).reason
+        await world.child(2)
+        await world.supervisor.drain()
+
+
 async def test_a_missing_binary_is_named_and_waited_for(tmp_path: Path) -> None:
     world = World(tmp_path, FakeAdmin(READY))
     world.refusals = [Misconfigured("/x/envoy: no such file", hint="install it") for _ in range(3)]
@@ -215,7 +232,10 @@ async def test_envoy_is_not_started_while_another_process_has_its_admin_port(tmp
     admin = FakeAdmin(READY)
     admin.taken = {1}
     async with running(World(tmp_path, admin)) as world:
-        assert "port 1 (Envoy's admin) is in use" in (await world.until(State.BACKOFF, "port")).reason
+        assert (
+            "port 1 (defaultConfig.proxyAdminPort): another process has it"
+            in (await world.until(State.BACKOFF, "port")).reason
+        )
         assert world.children == []
         admin.taken = set()
         await world.until(State.READY)

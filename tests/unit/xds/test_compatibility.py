@@ -21,7 +21,7 @@ from tests.conftest import RECORDINGS
 from vmagent._pb import wire_pb2 as wire
 from vmagent.xds import sotw, types
 from vmagent.xds.compatibility import OBSERVERS, Compatibility
-from vmagent.xds.session import Give
+from vmagent.xds.messages import Give
 
 STOCK = Compatibility.of(wire.Node(extensions=[wire.Extension(name="envoy.filters.http.router")]))
 ISTIO = Compatibility.of(wire.Node(extensions=[wire.Extension(name=name) for name in OBSERVERS]))

@@ -1,7 +1,7 @@
 """The relay's state machine, as transcripts: events down the page, commands beside them."""
 
 from vmagent.xds import types
-from vmagent.xds.session import (
+from vmagent.xds.messages import (
     Ask,
     Command,
     EnvoyClosed,
@@ -10,13 +10,13 @@ from vmagent.xds.session import (
     Give,
     Health,
     Request,
-    Session,
     Take,
     Update,
     UpstreamClosed,
     UpstreamOpened,
     Verdict,
 )
+from vmagent.xds.session import MOST_UNANSWERED, Session
 
 CDS, EDS, LDS, NDS = types.CLUSTER, types.ENDPOINT, types.LISTENER, types.NAME_TABLE
 

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 
 from vmagent.xds import sotw, types
 from vmagent.xds.node import build
-from vmagent.xds.session import Ask, Give, Request
+from vmagent.xds.messages import Ask, Give, Request
 
 
 def response(*clusters: str) -> bytes:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from vmagent.dns.holder import holder
+from vmagent.runtime.holder import holder
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 LINE = "  1: 0100007F:3ACD 00000000:0000 {state} 0:0 00:0 0 {uid} 0 {inode}\n"

@@ -1,11 +1,14 @@
 """Who has a port, as /proc tells. For one sentence in an error message, so it never fails."""
 
+import asyncio
 import contextlib
 import os
 import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from vmagent.errors import Misconfigured
 
 _TABLES: Final = ("udp", "udp6", "tcp", "tcp6")
 _WAITING: Final = ("07", "0A")
@@ -24,6 +27,19 @@ def holder(port: int, proc: Path = Path("/proc")) -> str:
     for user in inodes.values():
         return f"a process of user {_name(user)}"
     return "another process"
+
+
+def taken(port: int, key: str) -> Misconfigured:
+    """The sentence for a TCP port that somebody else listens on; ``key`` is the setting that chose it."""
+    return Misconfigured(
+        f"port {port} ({key}): {holder(port)} has it",
+        hint=f"stop that (as root, `ss -ltnp 'sport = :{port}'` shows it), or set another port in {key}",
+    )
+
+
+async def found(port: int) -> str:
+    """``holder``, for an event loop that has other things to do."""
+    return await asyncio.to_thread(holder, port)
 
 
 def _sockets(port: int, proc: Path) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,26 @@
+from collections.abc import Iterator
+
+import pytest
+
+from lab.hosts.lab import Lab
+from tests.netns.wrong_files.machine import Machine
+
+
+@pytest.fixture(scope="package")
+def prepared() -> Iterator[Machine]:
+    lab = Lab("wrong")
+    lab.down()
+    lab.up()
+    try:
+        machine = Machine(lab)
+        machine.prepare()
+        yield machine
+    finally:
+        lab.down()
+
+
+@pytest.fixture
+def machine(prepared: Machine) -> Machine:
+    """Good files, nothing started. What the test before it left is stopped, so that a failure can be seen."""
+    prepared.reset()
+    return prepared
