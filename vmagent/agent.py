@@ -17,12 +17,13 @@ from vmagent import __version__, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
-from vmagent.errors import Misconfigured, Unavailable, VmagentError
+from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
 from vmagent.identity import token, trust
 from vmagent.identity.credential import Credential
 from vmagent.identity.keeper import Gate, Keeper
+from vmagent.measured import Measures, Meter
 from vmagent.runtime import holder
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
@@ -33,6 +34,8 @@ from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
 from vmagent.status import document
 from vmagent.status.endpoint import Endpoint
+from vmagent.status.handler import Actions, Service
+from vmagent.status.scrape import Scraper
 from vmagent.xds.hub import Hub
 from vmagent.xds.relay import Relay
 from vmagent.xds.upstream import Authentication, Upstream
@@ -79,6 +82,8 @@ class Agent:
         )
         self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock)
         self._dns = self._make_dns() if config.dns.enabled else None
+        self._keeper = self._make_keeper()
+        self._meter = self._make_meter()
         try:
             self._parts = self._make_parts()
         except VmagentError:
@@ -93,26 +98,49 @@ class Agent:
         dns.bind()
         return dns
 
+    def _make_keeper(self) -> Keeper:
+        gate = Gate(
+            open=lambda: self._gates.open("identity"), close=lambda why: self._gates.close("identity", why)
+        )
+        return Keeper(self._identity, self._credentials, gate, clock=self._clock)
+
+    def _make_meter(self) -> Meter:
+        measures = Measures(
+            gates=self._gates,
+            hub=self._hub,
+            identity=lambda: self._keeper.status,
+            envoy=self._envoy.state,
+            verdicts=self._verdicts,
+            dns=self._dns,
+        )
+        return Meter(measures, clock=self._clock)
+
     def _make_endpoint(self, port: int) -> Endpoint:
         try:
-            return Endpoint(port, lambda: self._gates.waiting)
+            return Endpoint(port, self._service())
         except Misconfigured as why:
             if isinstance(why.__cause__, OSError) and why.__cause__.errno == errno.EADDRINUSE:
                 raise holder.taken(port, "defaultConfig.statusPort") from None
             raise
 
+    def _service(self) -> Service:
+        scraper = Scraper(wiring.sources(self._config), self._meter.metrics, self._clock.monotonic)
+        return Service(
+            waiting=lambda: self._gates.waiting,
+            scraper=scraper,
+            private=self._config.status.metrics_localhost_only,
+            actions=Actions(names=self._meter.names),
+        )
+
     def _make_parts(self) -> list[Part]:
         """In the order of the data: each feeds the next. They drain the other way round."""
         config, clock = self._config, self._clock
-        identity_gate = Gate(
-            open=lambda: self._gates.open("identity"), close=lambda why: self._gates.close("identity", why)
-        )
         sds = SdsServer(self._credentials, clock=clock)
         parts: list[Part] = [self._make_endpoint(config.status.port)]
         if self._dns:
             parts.append(self._dns)
         parts += [
-            Keeper(self._identity, self._credentials, identity_gate, clock=clock),
+            self._keeper,
             self._upstream,
             EnvoySockets(
                 {
@@ -198,7 +226,8 @@ class Agent:
         )
 
     def _upstream_trouble(self, problem: VmagentError | None) -> None:
-        why = _sentence(problem) if problem else ""
+        self._meter.heard(problem)
+        why = self._explained(problem) if problem else ""
         if why == self._trouble.get("xds", ""):
             return
         self._trouble["xds"] = why
@@ -208,6 +237,10 @@ class Agent:
             log.warning("%s; Envoy keeps what it has", why)
         else:
             self._gates.close("xds", why)
+
+    def _explained(self, problem: VmagentError) -> str:
+        hint = problem.hint or (wiring.expected(self._config) if isinstance(problem, Refused) else "")
+        return f"{problem}; {hint}" if hint else str(problem)
 
     def _envoy_trouble(self) -> str | None:
         state = self._envoy.state.value
@@ -246,6 +279,7 @@ class Agent:
         notify_socket = os.environ.get("NOTIFY_SOCKET")
         last: document.Facts | None = None
         while True:
+            self._meter.look()
             facts = self.facts()
             if facts != last:
                 document.write(self._run_dir, facts)
@@ -254,7 +288,3 @@ class Agent:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), STATUS_EVERY)
-
-
-def _sentence(problem: VmagentError) -> str:
-    return f"{problem}; {problem.hint}" if problem.hint else str(problem)

@@ -13,6 +13,7 @@ from vmagent.health import config as health
 from vmagent.identity.config import IdentityConfig, KeySpec
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.spiffe import SpiffeId
+from vmagent.status.scrape import Sources
 from vmagent.xds import node as xds_room
 from vmagent.xds.upstream import UpstreamConfig
 
@@ -46,6 +47,17 @@ def upstream(config: model.Config) -> UpstreamConfig:
         endpoint=Endpoint(host=peer.address.host, port=peer.address.port, server_name=peer.server_name),
         tls=peer.tls,
         headers=(("clusterid", config.workload.cluster_id), *peer.headers),
+    )
+
+
+def expected(config: model.Config) -> str:
+    """What the control plane must know of this VM: the remedy where it refuses us."""
+    who = config.workload
+    if not who.group:
+        return f"is service account {who.service_account} of namespace {who.namespace} known there?"
+    return (
+        f"there must be a WorkloadGroup {who.namespace}/{who.group} (ISTIO_META_AUTO_REGISTER_GROUP) for "
+        f"service account {who.service_account} (SERVICE_ACCOUNT): create it there, or correct cluster.env"
     )
 
 
@@ -100,6 +112,13 @@ def dns(config: model.Config) -> DnsConfig:
         forward_timeout=asked.forward_timeout,
         parallel=asked.parallel,
         resolv_conf=asked.resolv_conf,
+    )
+
+
+def sources(config: model.Config) -> Sources:
+    return Sources(
+        envoy=config.envoy.prometheus_port if config.status.merge_envoy_stats else 0,
+        applications=tuple((target.port, target.path) for target in config.status.scrape),
     )
 
 

@@ -43,7 +43,7 @@ def join(stage: Stage) -> None:
         "the two units' own command lines: istio-agent.service (as istio-proxy), istio-capture.service"
     )
     start(stage, "vm")
-    stage.type("vm", "vmagent wait && vmagent wait capture && vmagent status", lines=20)
+    stage.type("vm", "vmagent wait --timeout 20 && vmagent wait capture && vmagent status", lines=20)
     log = stage.type("vm", r"grep -E 'SDS: PUSH|connected to upstream' /var/log/istio/istio.log")
     for line in (
         "SDS: PUSH\tresource=default",
@@ -93,7 +93,7 @@ def client_joins(stage: Stage) -> None:
     expect("ISTIO" not in stage.quietly("client", "iptables-save"), "captured without a control plane")
     stage.note("and comes back: the client joins by itself")
     resilience.start_control_plane(stage)
-    stage.type("client", "vmagent wait && vmagent wait capture")
+    stage.type("client", "vmagent wait --timeout 20 && vmagent wait capture")
     entries = stage.mesh("get workloadentry -n istio-demo")
     expect("192.168.0.30" not in entries, "the client registered itself without being asked to")
 

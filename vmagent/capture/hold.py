@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vmagent.capture import manifest, timing, undo, verify
+from vmagent.capture import manifest, privilege, timing, undo, verify
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
-from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
+from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.runtime import files, logs, readiness
 from vmagent.runtime.readiness import Readiness
 
@@ -29,7 +29,6 @@ log = logging.getLogger("capture")
 
 AGENT_DIRECTORY: Final = Path("/run/istio-agent")
 GATES: Final = ("config", "identity", "xds", "envoy", "dns")
-CAP_NET_ADMIN: Final = 12
 
 APPLY_PATIENCE: Final = 90.0
 """Seconds for the child: it may wait 30 s each for the change lock and the xtables lock, and then has work
@@ -52,7 +51,7 @@ def hold(argv: Sequence[str]) -> int:
     """Returns the exit status after SIGTERM or SIGINT (0), or at once if it may not or need not run."""
     try:
         options = parse(argv)
-        _check_privilege(Path("/proc/self/status").read_text())
+        privilege.check("capture hold")
         _only_one(options.directory)
         Holder(options).run()
     except VmagentError as error:
@@ -85,16 +84,6 @@ def parse(argv: Sequence[str]) -> Options:
         gates=tuple(values["--gates"].split(",")) if "--gates" in values else default.gates,
         apply=tuple(shlex.split(values["--apply"])) if "--apply" in values else default.apply,
     )
-
-
-def _check_privilege(status: str) -> None:
-    """``status`` is /proc/self/status: a root without the capability is no root here."""
-    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    if os.geteuid() != 0 or not int(effective, 16) >> CAP_NET_ADMIN & 1:
-        raise Refused(
-            "capture hold needs root with CAP_NET_ADMIN",
-            hint="start it through istio-capture.service, or with sudo",
-        )
 
 
 def _only_one(directory: Path) -> None:

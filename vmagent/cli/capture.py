@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from vmagent.capture import apply as applying
-from vmagent.capture import manifest, undo, verify
+from vmagent.capture import manifest, privilege, undo, verify
 from vmagent.capture.plan import render
 from vmagent.capture.rule import FAMILIES
 from vmagent.config import load
@@ -45,6 +45,7 @@ def command(settings: Settings) -> click.Group:
     @_directory
     def apply_command(directory: Path) -> None:
         """Write the rules. Twice is once; changed settings replace the old rules in one step."""
+        privilege.check("capture apply")
         values, origins = settings()
         done = applying.apply(values, directory, origins=origins)
         for note in done.notes:
@@ -78,6 +79,7 @@ def command(settings: Settings) -> click.Group:
 @click.option("--purge", is_flag=True, help="Also the table that keeps connection tracking loaded.")
 def _remove(directory: Path, purge: bool) -> None:
     """Take back what was written, whatever the settings say today."""
+    privilege.check("capture remove")
     done = undo.remove(directory, purge=purge)
     for note in done.notes:
         click.echo(note, err=True)

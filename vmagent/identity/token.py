@@ -41,10 +41,11 @@ class Token:
     expires: float | None = None
     problem: str = ""
     hopeless: bool = False
+    remedy: str = REMEDY
 
     @property
     def hint(self) -> str:
-        return REMEDY if self.problem else ""
+        return self.remedy if self.problem else ""
 
 
 def read(path: Path, *, wanted: SpiffeId, now: float) -> Token:
@@ -56,7 +57,11 @@ def read(path: Path, *, wanted: SpiffeId, now: float) -> Token:
         return Token(problem=f"there is no token: {path} does not exist", hopeless=True)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
-        return Token(problem=f"the token {path} cannot be read: {why}", hopeless=True)
+        return Token(
+            problem=f"the token {path} cannot be read: {why}",
+            hopeless=True,
+            remedy=f"the agent's user must be able to read it: chown istio-proxy {path} && chmod 0600 {path}",
+        )
     return judge(data, f"the token {path}", wanted=wanted, now=now)
 
 

@@ -155,9 +155,7 @@ def _identity(now: Readings) -> Iterator[Metric]:
         )
     if now.token_expires is not None:
         left = now.token_expires - now.now
-        yield _gauge(
-            "vmagent_token_expiry_seconds", "Until the token expires; negative: since it did.", left
-        )
+        yield _gauge("vmagent_token_expiry_seconds", "Until the token expires; negative: since it did.", left)
 
 
 def _own(now: Readings) -> Iterator[Metric]:
@@ -167,9 +165,7 @@ def _own(now: Readings) -> Iterator[Metric]:
             "From the start to the first readiness.",
             now.startup_seconds,
         )
-    yield _by(
-        "vmagent_gate_open", "1: what the gate stands for works.", "gate", {**now.gates}, kind="gauge"
-    )
+    yield _by("vmagent_gate_open", "1: what the gate stands for works.", "gate", {**now.gates}, kind="gauge")
     yield _gauge("vmagent_envoy_ready", "1: Envoy takes traffic.", now.envoy_ready)
     yield _counter("vmagent_envoy_restarts_total", "Starts of Envoy after the first.", now.envoy_restarts)
     if now.healthy is not None:
@@ -179,9 +175,7 @@ def _own(now: Readings) -> Iterator[Metric]:
 
 def _dns(now: DnsReadings) -> Iterator[Metric]:
     yield _counter("istio_agent_dns_requests_total", "DNS questions received.", now.requests)
-    yield _counter(
-        "istio_agent_dns_upstream_requests_total", "Questions passed on.", now.upstream_requests
-    )
+    yield _counter("istio_agent_dns_upstream_requests_total", "Questions passed on.", now.upstream_requests)
     yield _counter(
         "istio_agent_dns_upstream_failures_total",
         "Of those, the ones that nobody answered.",

@@ -64,7 +64,8 @@ def sentence(facts: Facts) -> str:
     if waiting:
         return "not ready: " + "; ".join(f"{gate} ({why})" for gate, why in waiting.items())
     trouble = "".join(f"; {part}: {why}" for part, why in facts.trouble.items())
-    return f"serving as {facts.certificate}; certificate good until {rfc3339(facts.certificate_expires)}{trouble}"
+    expires = rfc3339(facts.certificate_expires)
+    return f"serving as {facts.certificate}; certificate good until {expires}{trouble}"
 
 
 def screen(document: Mapping[str, Any]) -> list[str]:

@@ -82,7 +82,9 @@ def families(metrics: Iterable[Metric], form: Format) -> Iterator[Family]:
             stem = name.removesuffix("_total")
             name, kind = (stem, kind) if stem != name else (name, "unknown")
         lines = "".join(_line(metric.name, sample) for sample in metric.samples)
-        yield Family(name.encode(), kind.encode(), _help(metric.help).encode(), b"", bytearray(lines, "utf-8"))
+        yield Family(
+            name.encode(), kind.encode(), _help(metric.help).encode(), b"", bytearray(lines, "utf-8")
+        )
 
 
 def render(found: Iterable[Family], form: Format) -> Iterator[bytes]:

@@ -27,8 +27,8 @@ _COMPOUND: Final = frozenset({b"histogram", b"gaugehistogram", b"summary"})
 _INNER: Final = frozenset({b"le", b"quantile"})
 """Labels that tell apart the parts of one histogram or summary, and not two of them."""
 
-_LABEL: Final = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"')
-_BRACES: Final = re.compile(rb'[^ \t{]++[ \t]*+\{((?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+)\}')
+_LABEL: Final = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*)"')
+_BRACES: Final = re.compile(rb'[^ \t{]++[ \t]*+\{((?:[^"}]++|"(?:[^"\\]++|\\.)*")*)\}')
 
 Identity = frozenset[tuple[bytes, ...]]
 

@@ -14,19 +14,23 @@ from vmagent.status.exposition import END, Family, Format
 LONGEST_LINE: Final = 256 * 1024
 """Bytes. Envoy's longest, a sample with a route's name in it, has some hundred."""
 
+# No possessive groups: before Python 3.11.5 they forget to go back (single characters are sound).
 _NAME = rb"[a-zA-Z_:][a-zA-Z0-9_:]*+"
-_LABELS = rb'\{[ \t]*+(?:[a-zA-Z_][a-zA-Z0-9_]*+[ \t]*+=[ \t]*+"(?:[^"\\]++|\\[\\n"])*+"[ \t]*+(?:,[ \t]*+|(?=\})))*+\}'
-_NUMBER = rb"(?:[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+|[iI]nf(?:inity)?+)|[nN]a[nN])"
-_SERIES = rb"(?P<name>" + _NAME + rb")[ \t]*+(?P<labels>" + _LABELS + rb")?+[ \t]*+(?P<value>" + _NUMBER + rb")"
+_LABEL = rb'[a-zA-Z_][a-zA-Z0-9_]*+[ \t]*+=[ \t]*+"(?:[^"\\]++|\\[\\n"])*"'
+_LABELS = rb"\{[ \t]*+(?:" + _LABEL + rb"[ \t]*+(?:,[ \t]*+|(?=\})))*\}"
+_NUMBER = rb"(?:[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|[iI]nf(?:inity)?)|[nN]a[nN])"
+_VALUE = rb"[ \t]*+(?P<value>" + _NUMBER + rb")"
+_SERIES = rb"(?P<name>" + _NAME + rb")[ \t]*+(?P<labels>" + _LABELS + rb")?" + _VALUE
 
 SAMPLE: Final = {
-    Format.TEXT: re.compile(_SERIES + rb"(?:[ \t]++(?P<time>-?[0-9]++))?+"),
+    Format.TEXT: re.compile(_SERIES + rb"(?:[ \t]++(?P<time>-?[0-9]++))?"),
     Format.OPENMETRICS: re.compile(
         _SERIES
-        + rb"(?: (?P<time>" + _NUMBER + rb"))?+"
-        + rb"(?: \# " + _LABELS + rb" " + _NUMBER + rb"(?: " + _NUMBER + rb")?+)?+"
+        + rb"(?: (?P<time>" + _NUMBER + rb"))?"
+        + rb"(?: # " + _LABELS + rb" " + _NUMBER + rb"(?: " + _NUMBER + rb")?)?"
     ),
 }  # fmt: skip
+"""Alternatives exclude one another at their first character, so a long line is not read twice."""
 
 SUFFIXES: Final = {
     Format.TEXT: {
@@ -77,9 +81,7 @@ class Reader:
             self._line(line.strip(b" \t\r"))
 
     def close(self) -> list[Family]:
-        """Everything, in the order in which it came. An OpenMetrics text that does not say that it is whole is
-        not.
-        """
+        """Everything, in the order in which it came. An OpenMetrics text that has no end is not whole."""
         self._line(self._tail.strip(b" \t\r"))
         self._tail = b""
         if self._form is Format.OPENMETRICS and not self._ended:

@@ -57,8 +57,8 @@ class Answer:
 
 
 class Scraper:
-    """May be used by any number of threads. ``facts`` gives the agent's own metrics; a VmagentError or OSError
-    from it leaves them out.
+    """May be used by any number of threads. ``facts`` gives the agent's own metrics; if it raises a
+    VmagentError or an OSError, they are left out.
     """
 
     def __init__(

@@ -3,9 +3,9 @@
 Owns which stream counts: the newest on either side. Does not open streams (upstream.py, relay.py) and decides
 nothing (session.py).
 
-Surprise: during a hot restart two Envoys have a stream. The earlier one is left open and gets nothing more, for
-an Envoy whose stream is closed comes back at once and would take the place of the new one. When the newest
-closes, those before it are ended: whoever of them still lives then comes back and gets everything.
+Surprise: during a hot restart two Envoys have a stream. The earlier one is left open and gets nothing more,
+for an Envoy whose stream is closed comes back at once and would take the place of the new one. When the
+newest closes, those before it are ended: whoever of them still lives then comes back and gets everything.
 """
 
 import logging

@@ -4,8 +4,8 @@ from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.latest import Latest
-from vmagent.xds.names import NameEntry, NameTable
 from vmagent.xds.messages import Update, Verdict
+from vmagent.xds.names import NameEntry, NameTable
 
 
 class NameTableIntercept:

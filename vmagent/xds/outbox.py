@@ -1,7 +1,7 @@
 """Messages on their way to one peer, which may be slow.
 
-Owns:      what may be left out when the peer does not keep up. What is left out was never sent, so the session
-           sees no answer to it, as when one update overtakes another.
+Owns:      what may be left out when the peer does not keep up. What is left out was never sent, so the
+           session sees no answer to it, as when one update overtakes another.
 Does not:  write to a stream (upstream.py, relay.py).
 Surprise:  it is bounded by the number of types and not by a count: an Envoy that is stopped for an hour holds
            one response of each type here, and gets that when it goes on.

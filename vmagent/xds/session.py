@@ -32,8 +32,8 @@ from vmagent.xds.messages import (
 )
 
 MOST_UNANSWERED = 64
-"""Responses of one type whose nonces are remembered. Envoy answers each before it reads the next; the answer to
-one that was forgotten counts as none.
+"""Responses of one type whose nonces are remembered. Envoy answers each before it reads the next; the answer
+to one that was forgotten counts as none.
 """
 
 EVERYTHING = "*"

@@ -20,7 +20,9 @@ _LONGEST_VARINT = 5
 
 
 def decode_response(data: bytes) -> Update:
-    """Raises google.protobuf.message.DecodeError when ``data`` is no DiscoveryResponse that can be answered."""
+    """Raises google.protobuf.message.DecodeError when ``data`` is no DiscoveryResponse, or none that can be
+    answered.
+    """
     response = wire.DiscoveryResponse.FromString(data)
     if not response.nonce:  # our answer would look like a first request, and be answered, for ever
         raise DecodeError(f"a response of type {response.type_url} without a nonce")
@@ -59,7 +61,7 @@ def decode_request(data: bytes) -> tuple[Request, wire.Node]:
 
 
 def encode_response(give: Give) -> bytes:
-    """Of a field that comes twice, protobuf takes the last: the nonce behind ``raw`` is the one that counts."""
+    """Of a field that comes twice protobuf takes the last, so the nonce behind ``raw`` counts."""
     if give.raw:
         return give.raw + wire.DiscoveryResponse(nonce=give.nonce).SerializeToString()
     return wire.DiscoveryResponse(

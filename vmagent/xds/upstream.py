@@ -41,8 +41,8 @@ LONGEST_DETAIL = 300
 """Characters of a peer's explanation that we repeat, as for the CA."""
 
 FIRST_ANSWER = 0.25
-"""Seconds that the second request waits for an answer to the first. A refusal that arrives while we write is lost:
-gRPC for Python then says INTERNAL, and an operator would not learn that the token is the matter.
+"""Seconds that the second request waits for an answer to the first. A refusal that arrives while we write is
+lost: gRPC for Python then says INTERNAL, and an operator would not learn that the token is the matter.
 """
 
 _OPTIONS = (
@@ -151,8 +151,8 @@ class Upstream:
             return await self._talk(call, shown)
 
     async def _unconnected(self, shown: Authentication, error: grpc.aio.AioRpcError) -> VmagentError:
-        """Where TLS works for anybody else, the control plane must object to our certificate: it then ends the
-        handshake without looking at the token, which may be good.
+        """Where TLS works for anybody else, the control plane must object to our certificate: it then ends
+        the handshake without looking at the token, which may be good.
         """
         roots = shown.roots if self._config.tls else None
         found = await why_unreachable("control plane", self._config.endpoint, roots)

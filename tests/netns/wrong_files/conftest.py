@@ -20,7 +20,8 @@ def prepared() -> Iterator[Machine]:
 
 
 @pytest.fixture
-def machine(prepared: Machine) -> Machine:
-    """Good files, nothing started. What the test before it left is stopped, so that a failure can be seen."""
+def machine(prepared: Machine) -> Iterator[Machine]:
+    """Good files, nothing started; afterwards nothing of ours is left."""
     prepared.reset()
-    return prepared
+    yield prepared
+    prepared.assert_gone()

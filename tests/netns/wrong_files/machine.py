@@ -6,7 +6,7 @@ Owns:      its good files, breaking and repairing them, and what is claimed of e
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import yaml
@@ -54,6 +54,7 @@ DOCUMENT: Final = ROOT / "docs" / "wrong-files.md"
 _VARYING: Final = (
     (re.compile(r"\bpid \d+"), "pid PID"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
+    (re.compile(r"[0-9a-f]{16}…"), "HASH…"),
     (re.compile(r"after \d+\.\d s"), "after N s"),
 )
 
@@ -98,7 +99,11 @@ class Machine:
         self._before = self.vm.run(["iptables-save"]).stdout
 
     def start_control_plane(self) -> None:
-        self.control_plane = services.start_control_plane(self.istiod, resources=SCENARIO / "cluster")
+        self.control_plane = services.start_control_plane(
+            self.istiod,
+            resources=SCENARIO / "cluster",
+            env={"PILOT_WORKLOAD_ENTRY_GRACE_PERIOD": "0s"},  # each test registers anew
+        )
 
     def stop_control_plane(self) -> None:
         assert self.control_plane is not None
@@ -111,12 +116,14 @@ class Machine:
         for document in yaml.safe_load_all((SCENARIO / name).read_text()):
             Cluster(self.istiod).apply(document)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, kinds: Collection[str] = ()) -> None:
+        """The documents of a file, or only those of these kinds."""
         for document in yaml.safe_load_all((SCENARIO / name).read_text()):
-            metadata = document["metadata"]
-            Cluster(self.istiod).delete(
-                kind_of(document["kind"]), metadata.get("namespace", "default"), metadata["name"]
-            )
+            kind, metadata = document["kind"], document["metadata"]
+            if not kinds or kind in kinds:
+                Cluster(self.istiod).delete(
+                    kind_of(kind), metadata.get("namespace", "default"), metadata["name"]
+                )
 
     def issue(self, account: ServiceAccount = ACCOUNT, *, audience: str = "istio-ca", ttl: int = 3600) -> str:
         """A token with a real signature; with a negative ``ttl`` it has expired."""
@@ -133,8 +140,8 @@ class Machine:
     def write_mesh(self, change: Callable[[str], str] = str) -> None:
         self.vm.write(MESH, change(self._mesh), owner=USER)
 
-    def write_root(self, text: str = "") -> None:
-        self.vm.write(ROOT_CERT, text or self._root, owner=USER)
+    def write_root(self, change: Callable[[str], str] = str) -> None:
+        self.vm.write(ROOT_CERT, change(self._root), owner=USER)
 
     def write_token(self, text: str | None = None) -> None:
         self.vm.write(TOKEN, self._token if text is None else text, mode=0o600, owner=USER)
@@ -145,6 +152,7 @@ class Machine:
             if service is not None:
                 service.stop()
         self.agent = self.capture = None
+        self.vm.run(["pkill", "-KILL", "-u", USER], check=False)
         self.vm.run(["sh", "-c", f"rm -f /etc/certs/cert-chain.pem /etc/certs/key.pem {AGENT_LOG}"])
         self.write_env()
         self.write_mesh()
@@ -152,6 +160,13 @@ class Machine:
         self.write_token()
         if self.control_plane is None:
             self.start_control_plane()
+
+    def crash(self) -> None:
+        """The agent is killed, its Envoy lives on; systemd starts the agent again."""
+        assert self.agent is not None
+        self.agent.process.kill()
+        self.agent.process.wait(2)
+        self.agent = services.start_agent(self.vm)
 
     def start(self) -> None:
         self.agent = services.start_agent(self.vm)
@@ -172,6 +187,7 @@ class Machine:
         log = self.vm.read(AGENT_LOG)
         assert f"{gate} not ready: {line}\n" in log
         assert "Traceback" not in log
+        assert self._token.strip().rpartition(".")[2] not in log
         status = self.vm.run(["vmagent", "status"], check=False)
         assert status.returncode == 1
         assert line in status.stdout
@@ -199,11 +215,27 @@ class Machine:
         return line
 
     def checked(self, code: int, line: str) -> None:
-        """``config check`` says what the daemon says, without any daemon."""
+        """``config check`` says what the daemon says."""
+        assert self.check_first(code, "") in line
+
+    def check_first(self, code: int, word: str) -> str:
+        """What ``config check`` says before anything runs."""
         done = self.vm.run(["vmagent", "config", "check"], check=False, user=USER)
         assert done.returncode == code, done.stdout + done.stderr
-        said = done.stderr.strip().splitlines()[0].removeprefix("vmagent: ")
-        assert said in line, done.stderr
+        line = done.stderr.strip().splitlines()[0].removeprefix("vmagent: ")
+        assert word in line
+        return line
+
+    def until_captured(self) -> None:
+        self._until(lambda: self.gate("capture"), ("open",))
+        assert not undone(self._before, self.vm.run(["iptables-save"]).stdout)
+
+    def until_released(self) -> None:
+        """The rules are gone. The capture process gives the agent 5 s to come back first."""
+        deadline = time.monotonic() + NOTICED
+        while not undone(self._before, self.vm.run(["iptables-save"]).stdout):
+            assert time.monotonic() < deadline, "still captured"
+            time.sleep(POLL)
 
     def until_joined(self, within: float = NOTICED) -> float:
         """Seconds until every gate of the agent is open."""
@@ -230,7 +262,7 @@ class Machine:
         assert undone(self._before, self.vm.run(["iptables-save"]).stdout)
 
     def assert_documented(self, line: str) -> None:
-        with open("/tmp/wrong_files/lines", "a") as file: file.write(documented(line) + "\n")
+        assert documented(line) in DOCUMENT.read_text(), f"{DOCUMENT.name} lacks: {documented(line)}"
 
     def _until(self, look: Callable[[], str], words: tuple[str, ...]) -> str:
         deadline = time.monotonic() + NOTICED

@@ -6,8 +6,8 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
 from vmagent.xds import sotw, types
-from vmagent.xds.node import build
 from vmagent.xds.messages import Ask, Give, Request
+from vmagent.xds.node import build
 
 
 def response(*clusters: str) -> bytes:
@@ -43,9 +43,28 @@ def test_what_was_held_is_sent_in_the_form_that_envoy_reads() -> None:
     assert (message.version_info, message.nonce, cluster.name) == ("7", "held-1", "web")
 
 
-def test_raw_bytes_pass_unchanged() -> None:
+def test_a_response_passes_as_it_came_but_for_the_nonce() -> None:
     raw = response("web")
-    assert sotw.encode_response(Give(types.CLUSTER, "1", "n", {}, raw)) is raw
+    sent = sotw.encode_response(Give(types.CLUSTER, "1", "7", {}, raw))
+    assert sent.startswith(raw)
+    expected = discovery_pb2.DiscoveryResponse.FromString(raw)
+    expected.nonce = "7"
+    assert discovery_pb2.DiscoveryResponse.FromString(sent) == expected
+
+
+def test_a_response_without_a_nonce_cannot_be_answered() -> None:
+    message = discovery_pb2.DiscoveryResponse(version_info="v", type_url=types.CLUSTER)
+    with pytest.raises(DecodeError, match="without a nonce"):
+        sotw.decode_response(message.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"\x12\x03web", b"\x0a", b"\x0a" + b"\x80" * 1_000_000, b"\x0a\xff\xff\xff\xff\xff\x01web"],
+    ids=["empty", "another field", "cut", "endless length", "length of six bytes"],
+)
+def test_what_has_no_name_in_front_is_nameless(value: bytes) -> None:
+    assert sotw.resource_name(value) == ""
 
 
 def test_a_request_carries_names_version_nonce_error_and_once_the_node() -> None:
