@@ -89,7 +89,6 @@ class _Wait:
             started=self._began,
             node="",
             gates=self.gates.gates,
-            control_plane="not known yet",
         )
         document.write(self.run_dir, facts)
 

@@ -88,9 +88,10 @@ class TlsFront:
             del self._connections[connection]
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = _peer(writer)
         inner_reader, inner_writer = await asyncio.open_connection(_LOOPBACK, self._inner_port)
         port = inner_writer.get_extra_info("sockname")[1]
-        self._peers[port] = _peer(writer)
+        self._peers[port] = peer
         try:
             await _until_one_ends(_copy(reader, inner_writer), _copy(inner_reader, writer))
         finally:
@@ -114,6 +115,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:
-    host, port = writer.get_extra_info("peername")[:2]
+    """Raises ConnectionResetError."""
+    name = writer.get_extra_info("peername")
+    if name is None:
+        raise ConnectionResetError("gone right after the handshake")
+    host, port = name[:2]
     certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return Peer(address=f"{host}:{port}", certificate=certificate)

@@ -23,9 +23,9 @@ def status(ctx: click.Context, as_json: bool) -> None:
     if found is None:
         click.echo("{}" if as_json else "istio-agent: not running")
         ctx.exit(NOT_READY)
-    found["capture"] = readiness.read(CAPTURE_RUN / "gates", ("capture",))["capture"]
+    capture = readiness.read(CAPTURE_RUN / "gates", ("capture",), who="istio-capture")["capture"]
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(found | {"capture": capture}, indent=1))
     else:
-        click.echo("\n".join(document.screen(found)))
+        click.echo("\n".join(document.screen(found, capture)))
     ctx.exit(0 if document.ready(found) else NOT_READY)

@@ -41,5 +41,5 @@ def closed(gates: tuple[str, ...]) -> dict[str, str]:
     ours = tuple(gate for gate in gates if gate != "capture")
     states = readiness.read(RUN / "gates", ours) if ours else {}
     if "capture" in gates:
-        states |= readiness.read(CAPTURE_RUN / "gates", ("capture",))
+        states |= readiness.read(CAPTURE_RUN / "gates", ("capture",), who="istio-capture")
     return {gate: state for gate, state in states.items() if state != readiness.OPEN}

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Final
 
 LONGEST: Final = 300
-"""Characters of Envoy's own words in a sentence: its complaints repeat the whole document."""
+"""Characters of Envoy's own words in a sentence."""
+
+_DOCUMENT: Final = "): {"
+"""Here a complaint begins to repeat the whole document, which is not for everybody's eyes."""
 
 _ARGUMENT = re.compile(r"PARSE ERROR:\s+Argument:\s+(\S+)\s+(.+)")
 _UNKNOWN: Final = "Couldn't find match for argument"
@@ -28,4 +31,5 @@ def sentence(output: str, binary: Path) -> str:
             )
         return f"{binary} does not take its argument {argument}: {why}"
     logged = _LOGGED.findall(output)
-    return f"it says: {' '.join(logged[-1].split())[:LONGEST]}" if logged else ""
+    words = " ".join(logged[-1].partition(_DOCUMENT)[0].split()) if logged else ""
+    return f"it says: {words[:LONGEST]}" if words else ""

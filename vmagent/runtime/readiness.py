@@ -64,10 +64,10 @@ class Readiness:
             files.write(self._directory / gate, f"{text}\n".encode(), mode=0o644)
 
 
-def read(directory: Path, gates: tuple[str, ...]) -> dict[str, str]:
+def read(directory: Path, gates: tuple[str, ...], *, who: str = "the agent") -> dict[str, str]:
     """Each gate's state as its file tells: ``open`` or why not. Used by other processes; changes nothing."""
     if not files.locked(directory.parent / LOCK):
-        return dict.fromkeys(gates, "the agent is not running")
+        return dict.fromkeys(gates, f"{who} is not running")
     return {gate: _state(directory / gate) for gate in gates}
 
 

@@ -68,8 +68,11 @@ def sentence(facts: Facts) -> str:
     return f"serving as {facts.certificate}; certificate good until {expires}{trouble}"
 
 
-def screen(document: Mapping[str, Any]) -> list[str]:
-    """The document as lines for a person: one line a gate, then what is known about each part."""
+def screen(document: Mapping[str, Any], capture: str) -> list[str]:
+    """The document as lines for a person: one line a gate, then what is known about each part.
+
+    ``capture`` is ``open``, or why this machine's traffic is not captured.
+    """
     verdict = "ready" if ready(document) else "not ready"
     lines = [f"istio-agent {document['version']} (pid {document['pid']}): {verdict}", ""]
     lines += [_gate(gate, state) for gate, state in document["gates"].items()]
@@ -79,6 +82,7 @@ def screen(document: Mapping[str, Any]) -> list[str]:
         "envoy": document["envoy"],
         "dns": document["dns"],
         "application": document["health"],
+        "capture": "traffic goes through Envoy" if capture == "open" else f"none: {capture}",
     }
     lines += ["", *(f"{name:<14} {text}" for name, text in details.items() if text)]
     return lines + [f"{'trouble':<14} {part}: {why}" for part, why in document["trouble"].items()]
@@ -95,5 +99,7 @@ def _certificate(document: Mapping[str, Any]) -> str:
 
 
 def _control_plane(document: Mapping[str, Any]) -> str:
+    if not document["control_plane"]:
+        return ""
     state = "connected" if document["control_plane_connected"] else "not connected"
     return f"{document['control_plane']}, {state}"

@@ -32,7 +32,7 @@ log = logging.getLogger("xdsproxy")
 RETRY = Backoff(first=0.2, most=8.0, settled=30.0)
 """A control plane that restarts is back within seconds; a fleet must not knock on it all at once (jitter)."""
 
-REFUSED_EVERY = 15.0
+REFUSED_EVERY = 5.0
 """Seconds between attempts once the control plane has said no: only an edit on either side helps, and a new
 token or certificate here wakes us at once.
 """

@@ -25,6 +25,12 @@ def test_the_last_thing_that_it_logged_as_an_error_counts() -> None:
     assert sentence("[…][7][info][main] hello\n" + LOGGED, ENVOY) == "it says: error initializing: {} no"
 
 
+def test_the_document_is_not_repeated() -> None:
+    assert sentence(LOGGED.replace("{} no", '(not JSON): {"a":"secret"}'), ENVOY) == (
+        "it says: error initializing: (not JSON"
+    )
+
+
 def test_its_words_are_cut() -> None:
     assert len(sentence(LOGGED.replace("no", "n" * 4000), ENVOY)) == LONGEST + len("it says: ")
 

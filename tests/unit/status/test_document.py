@@ -1,0 +1,74 @@
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from vmagent.runtime import files
+from vmagent.status import document
+from vmagent.status.document import Facts
+
+SERVING = Facts(
+    version="1.2",
+    pid=42,
+    started=0.0,
+    node="sidecar~192.168.0.204~vm204.istio-demo~istio-demo.svc.cluster.local",
+    gates={"config": "open", "identity": "open"},
+    certificate="spiffe://cluster.local/ns/istio-demo/sa/vm",
+    certificate_expires=1_800_000_000.0,
+    control_plane="istiod.istio-system.svc:15012",
+    control_plane_connected=True,
+    envoy="serving",
+    dns="3 names of the mesh",
+    health="healthy",
+)
+
+
+def test_the_screen_names_certificate_control_plane_envoy_dns_probe_and_capture() -> None:
+    assert document.screen(asdict(SERVING), "open") == [
+        "istio-agent 1.2 (pid 42): ready",
+        "",
+        "  open     config",
+        "  open     identity",
+        "",
+        "certificate    spiffe://cluster.local/ns/istio-demo/sa/vm, good until 2027-01-15T08:00:00Z",
+        "control plane  istiod.istio-system.svc:15012, connected",
+        "envoy          serving",
+        "dns            3 names of the mesh",
+        "application    healthy",
+        "capture        traffic goes through Envoy",
+    ]
+
+
+def test_what_waits_says_for_what_and_what_is_unknown_is_left_out() -> None:
+    waiting = Facts(version="1.2", pid=42, started=0.0, node="", gates={"config": "waiting for mesh"})
+    assert document.screen(asdict(waiting), "istio-capture is not running") == [
+        "istio-agent 1.2 (pid 42): not ready",
+        "",
+        "  waiting  config     waiting for mesh",
+        "",
+        "capture        none: istio-capture is not running",
+    ]
+    assert not document.ready(asdict(waiting))
+
+
+def test_trouble_shows_although_every_gate_is_open() -> None:
+    troubled = replace(SERVING, control_plane_connected=False, trouble={"xds": "connection refused"})
+    shown = document.screen(asdict(troubled), "open")
+    assert "control plane  istiod.istio-system.svc:15012, not connected" in shown
+    assert shown[-1] == "trouble        xds: connection refused"
+    assert document.sentence(troubled).endswith("; xds: connection refused")
+
+
+def test_one_sentence_says_who_we_are_or_what_is_missing() -> None:
+    assert document.sentence(SERVING) == (
+        "serving as spiffe://cluster.local/ns/istio-demo/sa/vm; certificate good until 2027-01-15T08:00:00Z"
+    )
+    missing = replace(SERVING, gates={"config": "open", "identity": "no token"})
+    assert document.sentence(missing) == "not ready: identity (no token)"
+
+
+def test_a_document_counts_only_while_its_agent_lives(tmp_path: Path) -> None:
+    document.write(tmp_path, SERVING)
+    assert document.read(tmp_path) is None
+    assert files.Lock(tmp_path / "lock").acquire() is None
+    found = document.read(tmp_path)
+    assert found == json.loads(json.dumps(asdict(SERVING)))
