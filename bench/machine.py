@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.demo import story
+from lab.demo import joining, story
+from lab.demo.names import INSTALL
 from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import kernel, services
 from lab.hosts.host import Host
@@ -47,9 +48,9 @@ def joined_machine() -> Iterator[Host]:
     try:
         stage = Stage(lab, lambda kind, line: None)
         story.begin(stage)
-        story.describe(stage)
+        joining.describe(stage)
         stage.carry("vm", "istiod", "vm")
-        for command in story.INSTALL:
+        for command in INSTALL:
             stage.type("vm", command.format("vm"))
         stage.mesh(f"apply -f {SCENARIO / 'serviceentry.yaml'}")
         yield lab.host("vm")

@@ -53,6 +53,20 @@ def join(stage: Stage) -> None:
         expect(line in log, f"the log lacks {line!r}")
     who = stage.type("vm", "ps -o user:12,args -C envoy", lines=3)
     expect("istio-proxy" in who and "--drain-strategy immediate" in who, "Envoy does not run as istio-proxy")
+    secrets_stay_secret(stage)
+
+
+def secrets_stay_secret(stage: Stage) -> None:
+    """Neither token nor key in a log, a command line or a file that others may read."""
+    told = stage.quietly(
+        "vm",
+        "for secret in $(cat /var/run/secrets/tokens/istio-token) $(sed -n 2p /etc/certs/key.pem); do"
+        ' grep -rlaF -e "$secret" /var/log/istio /run/istio-agent /run/istio-capture /proc/[0-9]*/cmdline'
+        " 2>/dev/null; done | grep -v ^/proc/$$/",
+    )
+    expect(not told.strip(), f"a secret stands in {told.split()}")
+    modes = stage.quietly("vm", "stat -c '%a %U' /etc/certs/key.pem").split()
+    expect(modes == ["600", "istio-proxy"], f"/etc/certs/key.pem has mode and owner {modes}")
 
 
 def start(stage: Stage, host: str) -> None:
@@ -117,5 +131,5 @@ def captured(stage: Stage) -> None:
         ):
             expect(re.search(pattern, rules) is not None, f"{host}: no rule like {pattern}")
         for rule in rules.splitlines():
-            other_udp = "-p udp" in rule and "REDIRECT" in rule and "53" not in rule
+            other_udp = "-p udp" in rule and "REDIRECT" in rule and not re.search(r"--dport 53\b", rule)
             expect(not other_udp, f"{host}: UDP other than DNS is touched: {rule}")

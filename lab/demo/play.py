@@ -1,7 +1,7 @@
 """Plays the story in front of a reader."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from lab.demo import screen, story
@@ -20,7 +20,7 @@ The lab stands. Walk around in it:
 """
 
 
-def play(lab: Lab, *, keep: bool) -> int:
+def play(lab: Lab, *, keep: bool, steps: Sequence[story.Step] = story.STEPS) -> int:
     """Exit status: 0 if every step held. The lab is taken down, unless ``keep``."""
     try:
         lab.up()
@@ -28,18 +28,18 @@ def play(lab: Lab, *, keep: bool) -> int:
         screen.complain(str(error), error.hint)
         return 1
     try:
-        held = _play(lab, keep=keep)
+        held = _play(lab, steps, keep=keep)
     finally:
         if not keep:
             lab.down()
     return 0 if held else 1
 
 
-def _play(lab: Lab, *, keep: bool) -> bool:
+def _play(lab: Lab, steps: Sequence[story.Step], *, keep: bool) -> bool:
     report = screen.Report()
     stage = Stage(lab, screen.show)
     held = _try(report, "The mesh is there", partial(story.begin, stage))
-    for number, step in enumerate(story.STEPS, 1):
+    for number, step in enumerate(steps, 1):
         if not held:
             break
         report.title(number, step.title)

@@ -64,6 +64,9 @@ def build_dependencies() -> None:
     subprocess.run([INTERPRETER, "-m", "venv", "--without-pip", str(fresh)], check=True)
     install = ["install", "--no-index", "--no-deps", "--compile", *map(str, sorted(wheels.glob("*.whl")))]
     subprocess.run([*pip, "--python", str(fresh / "bin" / "python3"), *install], check=True)
+    for program in (fresh / "bin").iterdir():
+        if not program.name.startswith("python"):  # what other packages put there is nobody's command here
+            program.unlink()
     (fresh / STAMP.name).write_text(wanted())
     readable(fresh)
     move_into_place(fresh)

@@ -35,6 +35,26 @@ ONE_DOOR = {
     "yaml": ("vmagent/config/",),
 }
 
+EFFECT_DOORS = {
+    "subprocess": ("vmagent/capture/command.py", "vmagent/capture/hold.py"),
+    "asyncio.create_subprocess_exec": (
+        "vmagent/envoy/process.py",
+        "vmagent/health/checks.py",
+        "vmagent/identity/keys.py",
+    ),
+    "os.environ": ("vmagent/config/", "vmagent/agent.py", "vmagent/daemon.py", "vmagent/cli/proxy.py"),
+    "time.time": ("vmagent/runtime/clock.py", "vmagent/identity/signer.py"),
+    "time.sleep": ("vmagent/cli/wait.py", "vmagent/capture/timing.py", "vmagent/runtime/files.py"),
+    "os.fork": ("vmagent/capture/backend_legacy.py",),
+    "threading.Thread": ("vmagent/runtime/lifecycle.py",),
+    "asyncio.create_task": (),
+    "tempfile": ("vmagent/runtime/files.py",),
+    "print": (),
+    "sys.exit": ("vmagent/__main__.py",),
+}
+"""Whose use is an effect, and the places that may have it. The short-lived signer has a clock of its own; the
+capture process starts programs by itself, because it may not load asyncio."""
+
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 45
 
@@ -76,6 +96,25 @@ def test_each_library_has_one_door(path: Path) -> None:
         doors = ONE_DOOR.get(name.split(".")[0])
         if doors and where.startswith("vmagent/"):
             assert where.startswith(doors), f"{where} imports {name}; only {', '.join(doors)} may"
+
+
+def uses(path: Path) -> Iterator[str]:
+    """``module`` or ``module.name`` for each import and each attribute or call that is written out."""
+    yield from names(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_effect_has_its_doors(path: Path) -> None:
+    where = str(path.relative_to(ROOT))
+    for used in uses(path):
+        doors = EFFECT_DOORS.get(used)
+        if doors is not None and where.startswith("vmagent/"):
+            assert where.startswith(doors), f"{where} uses {used}; only {', '.join(doors) or 'nobody'} may"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -16,7 +16,7 @@ from vmagent.config.layers import Environment
 from vmagent.config.merge import XDS_PORT, Merged, istiod, merge
 from vmagent.config.model import Config, Envoy, Origin, Status, Value
 from vmagent.config.problem import Problem
-from vmagent.config.schema import Wrong
+from vmagent.config.schema import Wrong, seconds
 from vmagent.config.setting import SETTINGS
 from vmagent.config.unused import OPEN_PREFIXES, UNUSED
 
@@ -218,6 +218,10 @@ def _notes(environment: Environment, merged: Merged) -> Iterator[str]:
     discovery = merged.origins["defaultConfig.discoveryAddress"][0]
     if not environment.is_set(settings.CA_ADDR) and discovery.text != str(istiod(environment, XDS_PORT)):
         yield f"{discovery.origin}: the CA is asked at {discovery.text} too; CA_ADDR would say otherwise"
+    drain = merged.origins["defaultConfig.terminationDrainDuration"][0]
+    if seconds(merged.proxy_config["terminationDrainDuration"]) > sections.LONGEST_DRAIN:
+        granted = f"{sections.LONGEST_DRAIN:g}s"
+        yield f"{drain.origin}: terminationDrainDuration={drain.text}: a stop grants {granted} at most"
     mine, pod = environment.text("ISTIO_NAMESPACE"), environment.text("POD_NAMESPACE")
     if mine and pod and mine != pod:
         where = environment.values("POD_NAMESPACE")[0].origin

@@ -6,6 +6,7 @@ Surprise:  nothing here raises for a bad value: the environment notes it, so tha
 """
 
 from pathlib import Path
+from typing import Final
 
 from vmagent.config import capture_settings, flags, settings, syntax
 from vmagent.config.layers import Environment
@@ -47,6 +48,11 @@ class Flags:
 
     def refuse(self, name: str, remedy: str) -> None:
         self._environment.problem("ISTIO_AGENT_FLAGS", f"--{name} has no such value", remedy)
+
+
+LONGEST_DRAIN: Final = 20.0
+"""Seconds of terminationDrainDuration that a stop can grant: the unit's TimeoutStopSec (45 s) must be enough
+for all parts, or systemd ends the agent and leaves Envoy behind."""
 
 
 def workload(
@@ -92,7 +98,7 @@ def envoy(environment: Environment, merged: Merged, base: Path, flag: Flags) -> 
         concurrency=_concurrency(merged, flag),
         drain_time=seconds(merged.proxy_config["drainDuration"]),
         parent_shutdown_time=_duration(merged, "parentShutdownDuration", PARENT_SHUTDOWN),
-        termination_drain=seconds(merged.proxy_config["terminationDrainDuration"]),
+        termination_drain=min(seconds(merged.proxy_config["terminationDrainDuration"]), LONGEST_DRAIN),
         exit_on_zero=environment.get(settings.EXIT_ON_ZERO),
         minimum_drain=environment.get(settings.MINIMUM_DRAIN),
         file_flush_interval=_duration(merged, "fileFlushInterval", 1.0),

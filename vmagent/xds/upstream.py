@@ -129,8 +129,7 @@ class Upstream:
 
     async def _pause(self, seconds: float) -> None:
         """Cut short by ``retry_now``, also by one that came during the attempt."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._again.wait(), seconds)
+        await _wait(self._again, seconds)
 
     async def _attempt(self) -> VmagentError:
         """One stream, from connecting to its end; says why it ended."""
@@ -200,8 +199,7 @@ class Upstream:
                 return  # the stream is over; whoever reads it learns why
             if node is not None:
                 node = None
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(heard.wait(), FIRST_ANSWER)
+                await _wait(heard, FIRST_ANSWER)
 
     def _metadata(self, authentication: Authentication) -> grpc.aio.Metadata:
         metadata = grpc.aio.Metadata(*((key.lower(), value) for key, value in self._config.headers))
@@ -228,6 +226,15 @@ class Upstream:
             return Refused(f"control plane {self._config.endpoint} refused us: {said}{doubt}")
         verb = "is not reachable" if code in _AWAY else "ended the stream"
         return Unavailable(f"control plane {self._config.endpoint} {verb}: {said}")
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """At most so long. Not by wait_for(), which in Python 3.11 loses a cancellation
+    that comes with the event.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 _NO = frozenset(

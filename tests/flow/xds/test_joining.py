@@ -11,11 +11,10 @@ import grpc
 import grpc.aio
 import pytest
 
-from lab.controlplane import type_urls
 from lab.controlplane.kinds.workload import WorkloadEntry
 from lab.controlplane.server import ControlPlane, running
 from tests.authority import Authority
-from tests.flow.envoy.parts import free_ports
+from tests.flow.envoy.parts import SERVICE, free_ports
 from tests.flow.lab.client import NODE, certificate, new_csr, private_pem
 from tests.flow.xds.machine import Machine, machine, until
 from vmagent.identity.credential import KeyPair
@@ -50,7 +49,10 @@ async def test_a_certificate_that_the_control_plane_does_not_know_leaves_the_tok
 ) -> None:
     stranger = Authority()
     key, csr = new_csr(san="spiffe://cluster.local/ns/istio-demo/sa/vm")
-    foreign = KeyPair(key_pem=private_pem(key), chain_pem="".join(stranger.sign(csr, "spiffe://cluster.local/ns/istio-demo/sa/vm")).encode())
+    foreign = KeyPair(
+        key_pem=private_pem(key),
+        chain_pem="".join(stranger.sign(csr, "spiffe://cluster.local/ns/istio-demo/sa/vm")).encode(),
+    )
     mine = machine(control_plane, tmp_path, pair=foreign)
     async with mine.running():
         await joined(mine, within=2.0)
@@ -171,7 +173,7 @@ async def test_a_machine_is_registered_once_and_its_health_is_told_again_to_a_ne
 ) -> None:
     def condition(lab: ControlPlane) -> str:
         entry = lab.world.get(WorkloadEntry, "istio-demo", ENTRY)
-        return str(entry.status) if entry else ""
+        return str(entry.conditions) if entry else ""
 
     mine = machine(control_plane, tmp_path, metadata=PROBED)
     async with mine.running():
@@ -182,8 +184,8 @@ async def test_a_machine_is_registered_once_and_its_health_is_told_again_to_a_ne
         await control_plane.stop()
         mine.hub.report_health("")
         async with running(settings) as rolled_out:
-            await rolled_out.until(lambda lab: "Healthy" in condition(lab) and "True" in condition(lab))
-            assert [each.name for each in rolled_out.world.all(WorkloadEntry)] == [ENTRY]
+            await rolled_out.until(lambda lab: "status='True'" in condition(lab))
+            assert [each.metadata.name for each in rolled_out.world.all(WorkloadEntry)] == [ENTRY]
         await control_plane.start()
 
 
@@ -195,10 +197,9 @@ async def rude(tmp_path: Path) -> AsyncIterator[tuple[int, dict[str, Any]]]:
     async def stream(requests: AsyncIterator[bytes], context: Any) -> None:
         await manners["say"](requests, context)
 
-    service = type_urls.CLUSTER and "envoy.service.discovery.v3.AggregatedDiscoveryService"
     method = {"StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(stream)}
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, method),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, method),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     yield port, manners
@@ -208,13 +209,15 @@ async def rude(tmp_path: Path) -> AsyncIterator[tuple[int, dict[str, Any]]]:
 async def garbage(requests: AsyncIterator[bytes], context: Any) -> None:
     await anext(requests)
     await context.write(b"\xff\xff\xff")
-    await context.read()
+    async for _ in requests:
+        pass
 
 
 async def no_nonce(requests: AsyncIterator[bytes], context: Any) -> None:
     await anext(requests)
     await context.write(b"\x22\x01x")
-    await context.read()
+    async for _ in requests:
+        pass
 
 
 async def hang_up(requests: AsyncIterator[bytes], context: Any) -> None:
@@ -244,7 +247,6 @@ async def test_a_control_plane_without_manners_is_tried_again_and_again(
     async with machine(control_plane, tmp_path, port=port, tls=False).running() as mine:
         await until(lambda: mine.attempts >= 3)
         assert any(why in said for said in mine.said)
-        assert not mine.hub.connected or mine.attempts
 
 
 async def test_a_stream_that_ends_while_we_write_is_no_crash(

@@ -138,7 +138,9 @@ async def test_a_second_envoy_takes_the_place_of_the_first_which_comes_back_when
 
 
 async def test_ten_thousand_names_pass_in_both_directions(control_plane: ControlPlane, vm: Machine) -> None:
-    wanted = [f"outbound|{number}||a-rather-long-name-of-a-service.{'x' * 60}.svc" for number in range(10_000)]
+    wanted = [
+        f"outbound|{number}||a-rather-long-name-of-a-service.{'x' * 60}.svc" for number in range(10_000)
+    ]
     async with vm.envoy() as envoy:
         await envoy.get(type_urls.CLUSTER)
         await envoy.ask(type_urls.ENDPOINT, *wanted)
@@ -167,6 +169,7 @@ async def test_a_connection_that_breaks_is_replaced_by_another_and_never_by_two(
     async with mine.running():
         await mine.hub.complete.first()
         control_plane.drop_connections()
-        await until(lambda: "ended the stream" in " ".join(mine.said) or "not reachable" in " ".join(mine.said))
+        await until(
+            lambda: "ended the stream" in " ".join(mine.said) or "not reachable" in " ".join(mine.said)
+        )
         await until(lambda: mine.last == "" and len(control_plane.connections) == 1)
-
