@@ -1,5 +1,5 @@
-"""The xDS half of one VM: upstream, hub, relay and socket as the daemon composes them, between a control plane
-and whoever plays Envoy.
+"""The xDS half of one VM: upstream, hub, relay and sockets as the daemon composes them, between a control
+plane and whoever plays Envoy.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The real Envoy with vmagent's bootstrap on vmagent's sockets, the lab's control plane behind: what is in use."""
+"""The real Envoy, with vmagent's bootstrap and on its sockets, and the lab's control plane behind."""
 
 import asyncio
 import contextlib
@@ -144,7 +144,7 @@ async def test_what_envoy_rejects_reaches_the_control_plane_and_the_last_good_st
     await until(lambda: len(joined.accepted) == 5, within=PATIENCE)
     good = joined.accepted[type_urls.CLUSTER]
 
-    def without_ports(snapshot: Snapshot) -> Snapshot:
+    def with_a_table_that_envoy_refuses(snapshot: Snapshot) -> Snapshot:
         clusters = dict(snapshot.of(type_urls.CLUSTER))
         cluster = Cluster.FromString(clusters[NGINX].value)
         cluster.lb_policy = Cluster.MAGLEV
@@ -152,7 +152,7 @@ async def test_what_envoy_rejects_reaches_the_control_plane_and_the_last_good_st
         clusters[NGINX] = pack(cluster)
         return told(snapshot, type_urls.CLUSTER, clusters)
 
-    joined.spoil.append(without_ports)
+    joined.spoil.append(with_a_table_that_envoy_refuses)
     joined.control_plane.ads.refresh()
     await until(lambda: type_urls.CLUSTER in joined.rejected, within=PATIENCE)
     assert NGINX in joined.rejected[type_urls.CLUSTER]

@@ -66,7 +66,7 @@ async def test_an_envoy_that_does_not_read_finds_the_newest_when_it_goes_on(alon
         for number in range(many):
             alone.push(f"v{number}")
             await asyncio.sleep(0)  # the writer gets its turn
-        received = []
+        received: list[str] = []
         while not received or received[-1] != f"v{many - 1}":
             received.append((await envoy.answer()).version_info)
         assert len(received) < many / 4, "what was overtaken while nobody read is left out"

@@ -1,0 +1,64 @@
+"""Certificates that live 20 s are renewed before they expire, and no request notices."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.demo import joining, resilience, story
+from lab.demo.names import CONFIGURE, CURL, INSTALL, VM_ANSWER
+from lab.demo.stage import SCENARIO, Stage
+from lab.hosts import services
+from lab.hosts.lab import Lab
+
+LIFETIME = 20
+WATCHED = 30
+"""Seconds of requests: more than a lifetime, so that a certificate that was not renewed would show."""
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Both machines in the mesh, with certificates that live 20 s."""
+    lab = Lab("renewal")
+    lab.up()
+    try:
+        stage = Stage(lab, lambda kind, line: print(line))
+        story.begin(stage)
+        stage.services["nginx"] = services.start_application(lab.host("vm"))
+        joining.describe(stage)
+        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
+        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+        stage.mesh("apply -f serviceentry.yaml")
+        for host in ("vm", "client"):
+            stage.carry(host, "istiod", host)
+            for command in INSTALL:
+                stage.type(host, command.format(host))
+            lab.host(host).append("/var/lib/istio/envoy/cluster.env", f"SECRET_TTL='{LIFETIME}s'\n")
+            joining.start(stage, host)
+        for host in ("vm", "client"):
+            stage.type(host, "vmagent wait --timeout 20 && vmagent wait capture")
+        yield stage
+    finally:
+        lab.down()
+
+
+def presented(stage: Stage, host: str) -> set[str]:
+    """Serial numbers of the certificates that Envoy presents."""
+    found: dict[str, Any] = json.loads(stage.quietly(host, "curl -s localhost:15000/certs"))
+    return {cert["serial_number"] for entry in found["certificates"] for cert in entry.get("cert_chain", ())}
+
+
+def test_no_request_notices_that_certificates_are_renewed(stage: Stage) -> None:
+    stage.until(
+        "the first answer", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=20
+    )
+    before = {host: presented(stage, host) for host in ("vm", "client")}
+    command = ["bash", "-c", resilience.ASK.format(WATCHED * 9)]
+    stage.lab.host("client").spawn(command, log="/var/log/asking.log").wait(timeout=WATCHED * 2)
+    answers = stage.quietly("client", "sort /tmp/answers | uniq -c").split()
+    assert answers[1:] == ["200"], f"requests failed: {answers}"
+    for host in ("vm", "client"):
+        assert not before[host] & presented(stage, host), f"{host}: Envoy presents an old certificate"
+        log = stage.quietly(host, f"grep -c 'SDS: PUSH.*resource=default' {services.AGENT_LOG}")
+        assert int(log) >= 3

@@ -1,0 +1,97 @@
+"""Which stream counts, and what goes where."""
+
+import pytest
+
+from vmagent._pb import wire_pb2 as wire
+from vmagent.xds import types
+from vmagent.xds.hub import Hub
+from vmagent.xds.messages import Ask, Give, Request, Update
+from vmagent.xds.outbox import Ended, Outbox
+
+NOBODY = wire.Node()
+STOCK = wire.Node(extensions=[wire.Extension(name="envoy.filters.http.router")])
+FILTER = b"\x0a\x03web\xc2\x02\x19\x0a\x17istio.metadata_exchange"
+"""A Cluster ``web`` whose only network filter (field 40) is metadata exchange."""
+
+
+def table(nonce: str, data: bytes) -> Update:
+    return Update(types.NAME_TABLE, "1", nonce, {"": data}, b"")
+
+
+def clusters(nonce: str, value: bytes = FILTER) -> Update:
+    return Update(types.CLUSTER, "1", nonce, {"web": value}, b"raw")
+
+
+async def emptied(outbox: Outbox) -> list[Ask | Give]:
+    return [await outbox.get() for _ in range(len(outbox))]
+
+
+async def test_what_a_replaced_stream_to_the_control_plane_still_says_is_dropped() -> None:
+    hub = Hub(name_tables=False)
+    old, new = hub.open_upstream(), hub.open_upstream()
+    hub.from_upstream(old, clusters("a"))
+    hub.close_upstream(old)
+    assert hub.connected
+    assert hub.responses == 0
+    hub.close_upstream(new)
+    assert not hub.connected
+
+
+async def test_the_name_table_is_answered_at_once_and_a_damaged_one_changes_nothing() -> None:
+    hub = Hub(name_tables=True)
+    upstream = hub.open_upstream()
+    await emptied(upstream)
+    good = wire.NameTable()
+    good.table["nginx.jd.com"].ips.append("240.240.0.1")
+    hub.from_upstream(upstream, table("a", good.SerializeToString()))
+    assert await emptied(upstream) == [Ask(types.NAME_TABLE, version="1", nonce="a")]
+    hub.from_upstream(upstream, table("b", b"\xff"))
+    [rejection] = await emptied(upstream)
+    assert isinstance(rejection, Ask)
+    assert rejection.error.startswith("name table: ")
+    assert hub.tables.value is not None
+    assert hub.tables.value["nginx.jd.com"].ips == ("240.240.0.1",)
+
+
+async def test_complete_means_that_every_type_was_answered() -> None:
+    hub = Hub(name_tables=True)
+    upstream = hub.open_upstream()
+    for update in (clusters("a"), Update(types.LISTENER, "1", "b", {}), table("c", b"")):
+        assert hub.complete.value is None
+        hub.from_upstream(upstream, update)
+    assert hub.complete.value is True
+
+
+async def test_each_envoy_gets_what_it_can_load_whatever_the_one_before_it_could() -> None:
+    hub = Hub(name_tables=False)
+    hub.from_upstream(hub.open_upstream(), clusters("a"))
+    for node, whole in ((STOCK, False), (NOBODY, True)):
+        envoy = hub.open_envoy()
+        hub.from_envoy(envoy, Request(types.CLUSTER), node)
+        [give] = await emptied(envoy)
+        assert isinstance(give, Give)
+        assert (b"metadata_exchange" in give.resources["web"]) is whole
+        hub.close_envoy(envoy)
+
+
+async def test_a_cluster_that_cannot_be_read_goes_out_as_it_came() -> None:
+    hub = Hub(name_tables=False)
+    damaged = FILTER + b"\xc2"
+    hub.from_upstream(hub.open_upstream(), clusters("a", damaged))
+    envoy = hub.open_envoy()
+    hub.from_envoy(envoy, Request(types.CLUSTER), STOCK)
+    [give] = await emptied(envoy)
+    assert isinstance(give, Give)
+    assert give.resources == {"web": damaged}
+
+
+async def test_when_the_newest_envoy_leaves_those_before_it_are_asked_to_come_back() -> None:
+    hub = Hub(name_tables=False)
+    first, second = hub.open_envoy(), hub.open_envoy()
+    hub.from_envoy(first, Request(types.CLUSTER), NOBODY)
+    assert len(first) == 0
+    hub.close_envoy(second)
+    with pytest.raises(Ended):
+        await first.get()
+    hub.close_envoy(first)
+    assert hub.open_envoy() is not first
