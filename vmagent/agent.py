@@ -6,14 +6,13 @@ Does not:  do the work of any part; map settings (wiring.py); read the files (da
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import os
 from pathlib import Path
 from typing import Final
 
-from vmagent import __version__, wiring
+from vmagent import reporting, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
@@ -32,7 +31,6 @@ from vmagent.runtime.notify import notify
 from vmagent.runtime.readiness import Readiness
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
-from vmagent.status import document
 from vmagent.status.endpoint import Endpoint
 from vmagent.status.handler import Actions, Service
 from vmagent.status.scrape import Scraper
@@ -43,9 +41,6 @@ from vmagent.xds.upstream import Authentication, Upstream
 log = logging.getLogger("agent")
 
 GATES: Final = ("config", "identity", "xds", "dns", "envoy")
-
-STATUS_EVERY: Final = 1.0
-"""Seconds between looks at what changes without a gate that moves: an expiry, a lost control plane."""
 
 
 class Agent:
@@ -146,7 +141,8 @@ class Agent:
                 {
                     config.envoy.xds_socket: Relay(self._hub).handler(),
                     config.credentials.sds_socket: sds.handler(),
-                }
+                },
+                trouble=self._sockets_trouble,
             ),
             self._envoy,
         ]
@@ -164,7 +160,9 @@ class Agent:
                 glue.start("name-table", self._on_name_table()),
                 glue.start("envoy-state", self._on_envoy()),
                 glue.start("application-health", self._on_verdicts()),
-                glue.start("status-document", self._publish_status()),
+                glue.start(
+                    "status-document", reporting.publish(self.known(), self._run_dir, self._meter.look)
+                ),
             ]
             await run_parts(self._parts, stop)
             for joint in joints:
@@ -183,15 +181,20 @@ class Agent:
 
     async def _on_name_table(self) -> None:
         """Names are captured only when the mesh's are known; without DNS capture there is no such wait."""
-        if self._dns:
+        if self._dns is None:
+            self._tell_started()
+        else:
             await self._dns_serves.first()
             self._gates.close("dns", "no name table from the control plane yet; other names are forwarded")
             await self._hub.tables.first()
         self._gates.open("dns")
 
     def _on_dns_serving(self) -> None:
-        """What systemd calls started: names resolve, whatever becomes of the mesh."""
         self._dns_serves.publish(True)
+        self._tell_started()
+
+    def _tell_started(self) -> None:
+        """What systemd calls started: names resolve, whatever becomes of the mesh."""
         notify("READY=1", address=os.environ.get("NOTIFY_SOCKET"))
 
     async def _on_envoy(self) -> None:
@@ -223,7 +226,13 @@ class Agent:
             roots=trust.read(self._config.control_plane.xds.root_cert),
             token="" if introduced.hopeless else introduced.text,
             pair=pair,
+            doubt=introduced.problem,
         )
+
+    def _sockets_trouble(self, why: str) -> None:
+        if why and why != self._trouble.get("sockets"):
+            log.warning("%s", why)
+        self._trouble["sockets"] = why
 
     def _upstream_trouble(self, problem: VmagentError | None) -> None:
         self._meter.heard(problem)
@@ -246,45 +255,16 @@ class Agent:
         state = self._envoy.state.value
         return (state.reason or None) if state else "Envoy has not been started"
 
-    # --- what the agent says about itself -------------------------------------------------------------------
-
-    def facts(self) -> document.Facts:
-        credential, dns = self._credentials.value, self._dns
-        return document.Facts(
-            version=__version__,
-            pid=os.getpid(),
+    def known(self) -> reporting.Known:
+        """Where what the agent says about itself comes from."""
+        return reporting.Known(
+            config=self._config,
             started=self._started,
-            node=self._config.node.id,
-            gates=self._gates.gates,
-            certificate=str(credential.spiffe) if credential else "",
-            certificate_expires=credential.not_after if credential else 0.0,
-            control_plane=str(self._config.control_plane.xds.address),
-            control_plane_connected=self._hub.connected,
-            trouble={part: why for part, why in self._trouble.items() if why},
-            xds_versions=self._hub.versions,
-            envoy=self._envoy_trouble() or "serving",
-            dns=f"{len(self._hub.tables.value or ())} names of the mesh" if dns else "off",
-            health=self._health(),
+            news=self._news,
+            gates=self._gates,
+            credentials=self._credentials,
+            hub=self._hub,
+            verdicts=self._verdicts,
+            trouble=self._trouble,
+            envoy_trouble=self._envoy_trouble,
         )
-
-    def _health(self) -> str:
-        verdict = self._verdicts.value
-        if not self._config.probe:
-            return "no probe"
-        if verdict is None:
-            return "not probed yet"
-        return "healthy" if verdict.healthy else f"unhealthy: {verdict.message}"
-
-    async def _publish_status(self) -> None:
-        notify_socket = os.environ.get("NOTIFY_SOCKET")
-        last: document.Facts | None = None
-        while True:
-            self._meter.look()
-            facts = self.facts()
-            if facts != last:
-                document.write(self._run_dir, facts)
-                notify(f"STATUS={document.sentence(facts)}", address=notify_socket)
-                last = facts
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), STATUS_EVERY)

@@ -5,7 +5,6 @@ answers; nothing at boot waits for a control plane.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from vmagent.runtime.clock import Clock, SystemClock
 from vmagent.runtime.notify import notify
 from vmagent.runtime.readiness import LOCK, Readiness
 from vmagent.runtime.signals import stop_on_signals
+from vmagent.runtime.waiting import happens
 from vmagent.status import document
 
 log = logging.getLogger("agent")
@@ -35,6 +35,9 @@ while the relay takes a large push apart (measured: p99 4 ms).
 
 LOOK_AGAIN: Final = 0.5
 """Seconds between looks at what is missing, wrong or taken: a repair is noticed at once, as people see it."""
+
+PUBLISH_AGAIN: Final = 5.0
+"""Seconds between tries to write a gate file for which there was no room."""
 
 REPEAT: Final = 15.0
 """Seconds after which an unchanged wait is logged again: silence must not be ambiguous."""
@@ -55,10 +58,17 @@ async def live(paths: Paths, run_dir: Path = RUN) -> None:
             hint="systemctl status istio-agent shows it; one agent serves the whole machine",
         )
     gates = Readiness(*GATES, directory=files.directory(run_dir / "gates", mode=0o755))
+    _keep_published(gates)
     agent = await _begun(paths, _Wait(gates, run_dir, clock), stop)
     if agent is not None:
         gates.open("config")
         await agent.run(stop)
+
+
+def _keep_published(gates: Readiness) -> None:
+    """From now on: a full /run delays what others are told, it does not lose it."""
+    gates.publish_again()
+    asyncio.get_running_loop().call_later(PUBLISH_AGAIN, _keep_published, gates)
 
 
 class _Wait:
@@ -104,8 +114,7 @@ async def _begun(paths: Paths, wait: _Wait, stop: asyncio.Event) -> Agent | None
             return _agent(load.here(paths), wait)
         except VmagentError as why:
             wait.because(why)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
+        await happens(stop, within=LOOK_AGAIN)
     return None
 
 

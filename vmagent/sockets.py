@@ -5,35 +5,45 @@ the daemon's lock says; gRPC itself would silently take over a live path.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import grpc
 
-from vmagent.errors import Misconfigured
 from vmagent.runtime import files
 from vmagent.runtime.lifecycle import Tasks
 
 LARGEST_REQUEST = 64 * 1024 * 1024
 """Bytes. Envoy's largest request names every cluster of the mesh: a megabyte for ten thousand."""
 
+AGAIN = 1.0
+"""Seconds between attempts at a socket that could not be made."""
+
 DRAIN = 0.5
 """Seconds for streams to end by themselves; Envoy is gone by then."""
 
 
 class EnvoySockets:
-    """A Part. ``served``: socket path to the handler that answers there."""
+    """A Part. ``served``: socket path to the handler that answers there. ``trouble`` hears why one cannot be
+    served, and an empty sentence when all are: that is waited for, and no end of the agent.
+    """
 
     name = "sockets"
     grace = 1.0
 
-    def __init__(self, served: Mapping[Path, "grpc.GenericRpcHandler[bytes, bytes]"]) -> None:
+    def __init__(
+        self, served: Mapping[Path, "grpc.GenericRpcHandler[bytes, bytes]"], trouble: Callable[[str], None]
+    ) -> None:
         self._served = served
+        self._trouble = trouble
         self._servers: list[grpc.aio.Server] = []
 
     async def run(self) -> None:
         for path, handler in self._served.items():
-            self._servers.append(await self._serve(path, handler))
+            while why := await self._serve(path, handler):
+                self._trouble(why)
+                await asyncio.sleep(AGAIN)
+        self._trouble("")
         await asyncio.Event().wait()
 
     async def drain(self) -> None:
@@ -43,16 +53,18 @@ class EnvoySockets:
         for path in self._served:
             files.remove(path)
 
-    async def _serve(self, path: Path, handler: "grpc.GenericRpcHandler[bytes, bytes]") -> grpc.aio.Server:
+    async def _serve(self, path: Path, handler: "grpc.GenericRpcHandler[bytes, bytes]") -> str:
+        """Empty, or why not and what to do about it."""
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", LARGEST_REQUEST)])
         server.add_generic_rpc_handlers((handler,))
+        self._servers.append(server)  # before it starts: a stop meanwhile must find it
         try:
             files.directory(path.parent, mode=0o700)
             server.add_insecure_port(f"unix:{path}")
             await server.start()
             path.chmod(0o600)
         except (OSError, RuntimeError) as why:
-            raise Misconfigured(
-                f"{path}: cannot be served: {why}", hint=f"chown -R istio-proxy {path.parent}"
-            ) from why
-        return server
+            self._servers.remove(server)
+            await server.stop(None)
+            return f"{path} cannot be served: {why}; chown -R istio-proxy {path.parent}"
+        return ""

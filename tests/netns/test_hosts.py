@@ -101,6 +101,20 @@ def test_the_user_and_its_directories_are_those_that_the_package_makes(lab: Lab)
         "/etc/certs": "755",
     }.items():
         assert vm.run(["stat", "-L", "--format=%a %U", path]).stdout == f"{mode} istio-proxy\n"
+    assert vm.run(["stat", "--format=%a %U", "/run/secrets"]).stdout == "755 root\n"
+
+
+def test_a_directory_of_istios_own_agent_stays_and_serves(lab: Lab) -> None:
+    vm = lab.host("client")
+    vm.run(["sh", "-c", "rm /etc/istio && mkdir -p /etc/istio/config && touch /etc/istio/config/mesh"])
+    try:
+        vm.run(["systemd-tmpfiles", "--create", "istio-agent.conf"])
+        assert vm.exists("/etc/istio/config/mesh")
+        told = vm.run(["stat", "--format=%F %a %U", "/etc/istio", "/etc/istio/proxy"]).stdout
+        assert told.splitlines() == ["directory 755 root", "directory 700 istio-proxy"]
+    finally:
+        vm.run(["sh", "-c", "rm -r /etc/istio && systemd-tmpfiles --create istio-agent.conf"])
+    assert vm.run(["readlink", "/etc/istio"]).stdout == "/var/lib/istio\n"
 
 
 def test_an_unprivileged_user_can_run_the_agent_and_envoy(lab: Lab) -> None:

@@ -12,7 +12,7 @@ EVERYWHERE = {"errors", "__version__"}
 MAY_IMPORT = {
     "errors": set(),
     "runtime": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "runtime"},
     "identity": {"runtime", "config", "_pb"},
     "xds": {"runtime", "config", "identity", "_pb"},
     "sds": {"runtime", "config", "identity", "xds", "_pb"},
@@ -42,7 +42,13 @@ EFFECT_DOORS = {
         "vmagent/health/checks.py",
         "vmagent/identity/keys.py",
     ),
-    "os.environ": ("vmagent/config/", "vmagent/agent.py", "vmagent/daemon.py", "vmagent/cli/proxy.py"),
+    "os.environ": (
+        "vmagent/config/",
+        "vmagent/agent.py",
+        "vmagent/daemon.py",
+        "vmagent/reporting.py",
+        "vmagent/cli/proxy.py",
+    ),
     "time.time": ("vmagent/runtime/clock.py", "vmagent/identity/signer.py"),
     "time.sleep": ("vmagent/cli/wait.py", "vmagent/capture/timing.py", "vmagent/runtime/files.py"),
     "os.fork": ("vmagent/capture/backend_legacy.py",),

@@ -21,7 +21,7 @@ from typing import Final
 
 from vmagent.capture import manifest, privilege, timing, undo, verify
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
-from vmagent.errors import Misconfigured, Unavailable, VmagentError
+from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
 from vmagent.runtime import files, logs, readiness
 from vmagent.runtime.readiness import Readiness
 
@@ -34,6 +34,13 @@ APPLY_PATIENCE: Final = 90.0
 """Seconds for the child: it may wait 30 s each for the change lock and the xtables lock, and then has work
 to do.
 """
+
+MEANINGS: Final = {
+    Misconfigured.exit_code: "exit status 78: something must be edited",
+    Unavailable.exit_code: "exit status 75: something is missing or busy",
+    Refused.exit_code: "exit status 77: not permitted",
+}
+"""Of apply's exit statuses, for those who may not read its words."""
 
 CONNECT: Final = 0.5
 """Seconds for Envoy to accept on loopback: the kernel accepts for a process that merely is slow."""
@@ -109,6 +116,7 @@ class Holder:
             now = timing.monotonic()
             seen = self._look(now)
             self._say(seen)
+            self._gate.publish_again()
             match self._watch.decide(seen):
                 case Action.APPLY:
                     self._apply()
@@ -146,15 +154,15 @@ class Holder:
         self._gate.close("capture", why)
 
     def _apply(self) -> None:
-        why = _run_apply(self._options.apply)
+        failure = _run_apply(self._options.apply)
         now = timing.monotonic()
         known = manifest.load(self._options.directory)
-        if why:
+        if failure is not None:
             delay = self._watch.failed(now)
-            log.error("capture apply failed, next try in %.0f s: %s", delay, why)
+            log.error("capture apply failed, next try in %.0f s: %s", delay, failure.private)
             if known is None:
                 self._watch.removed(now)
-                self._gate_waits(why)
+                self._gate_waits(failure.public)
             return
         self._port = known.outbound_port if known else 0
         self._watch.applied(now)
@@ -178,18 +186,36 @@ class Holder:
         self._gate_waits("the agent is not running")
 
 
-def _run_apply(command: Sequence[str]) -> str:
-    """ "" if it went well, else why not."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Apply reads as root what others wrote, and quotes it: its words are for the log, which is root's. The
+    gate, which anybody may read, has our own only.
+    """
+
+    public: str
+    private: str
+
+
+def _run_apply(command: Sequence[str]) -> Failure | None:
+    """None if it went well."""
     try:
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=APPLY_PATIENCE, check=False)
+        done = subprocess.run(
+            command, stderr=subprocess.PIPE, text=True, errors="replace", timeout=APPLY_PATIENCE, check=False
+        )
     except subprocess.TimeoutExpired:
-        return f"it did not finish within {APPLY_PATIENCE:g} s"
+        why = f"capture apply did not finish within {APPLY_PATIENCE:g} s"
+        return Failure(public=why, private=why)
     except OSError as error:
-        return f"{command[0]}: {error.strerror}"
+        why = f"{command[0]}: {error.strerror}"
+        return Failure(public=why, private=why)
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    for line in lines if done.returncode == 0 else ():
+    if done.returncode != 0:
+        meaning = MEANINGS.get(done.returncode, f"exit status {done.returncode}")
+        public = f"capture apply failed ({meaning}); its log says why: journalctl -u istio-capture"
+        return Failure(public=public, private="; ".join(lines[-3:]) or public)
+    for line in lines:
         log.info("%s", line)
-    return "" if done.returncode == 0 else "; ".join(lines[-3:]) or f"it exited with {done.returncode}"
+    return None
 
 
 def _accepts(port: int) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vmagent.config import meshfile, workload
 from vmagent.config.kubeapi import KubeApi
-from vmagent.config.load import damage
+from vmagent.config.load import LARGEST, damage
 from vmagent.config.problem import misconfigured
 from vmagent.config.workload import Group, Wishes
 from vmagent.errors import Misconfigured
@@ -124,9 +124,14 @@ def _token(request: Request, group: Group, api: KubeApi) -> bytes:
 
 
 def _read(path: Path) -> bytes:
+    """May be a pipe: ``--token <(kubectl create token ...)``."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         raise Misconfigured(
             f"{path}: {error.strerror}", hint="give the path of a file that can be read"
         ) from None
+    if len(data) > LARGEST:
+        raise Misconfigured(f"{path}: larger than {LARGEST} bytes", hint="give the path of the right file")
+    return data

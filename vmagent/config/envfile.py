@@ -152,16 +152,18 @@ class _Scanner:
         self.entries.append(Entry(key=self._key, value=value, path=self._path, line=line))
 
     def _not_an_assignment(self) -> None:
-        """``export`` alone or before assignments is a word to skip; anything else would be a command."""
+        """``export`` alone or before assignments is a word to skip; anything else would be a command.
+
+        It is never quoted: it may be a line of a file that was not meant for us, a key or a password.
+        """
         word = re.compile(r"[^\s;#]+").match(self._text, self._at)
         assert word is not None  # _skip_space stopped at neither blank, semicolon nor comment
         after = self._text[word.end() :].lstrip(_BLANK)
         if word[0] == "export" and _ASSIGNMENT.match(after):
             self._at = word.end()
             return
-        self._key = word[0]
         if after.startswith("="):
-            raise _Refusal("spaces around =", f"write {word[0]}=VALUE without spaces")
+            raise _Refusal("spaces around =", "write KEY=VALUE without spaces")
         raise _Refusal("not an assignment", "write KEY=VALUE; this file is read, not executed")
 
     def _value(self) -> str:

@@ -2,7 +2,9 @@
 
 Owns:      the files' places, what counts as missing, and the look at the root certificate.
 Does not:  look at the token: identity judges it, and waits for a better one.
-Surprise:  what a person must edit is ``Misconfigured``; what may yet come (a file that is copied later, an
+Surprise:  as root it follows no symbolic link to a settings file: their directories belong to istio-proxy,
+           and what is wrong with a file is told with words from it.
+           What a person must edit is ``Misconfigured``; what may yet come (a file that is copied later, an
            address that DHCP brings) is ``Missing``, and the daemon waits for it.
 """
 
@@ -11,6 +13,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from vmagent.config import addresses, pem
 from vmagent.config.addresses import Host
@@ -18,6 +21,10 @@ from vmagent.config.model import CaptureInputs, Config
 from vmagent.config.problem import Problem, misconfigured
 from vmagent.config.resolve import EMPTY, GONE, Paths, Sources, resolve
 from vmagent.errors import Unavailable
+from vmagent.runtime import files
+
+LARGEST: Final = 4 << 20
+"""Bytes of any of these files. The largest that make sense are bundles of root certificates: 250 KB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +55,7 @@ def load(paths: Paths, environ: Mapping[str, str], host: Host) -> Loaded:
     problems = list(found.problems)
     upstreams = (found.config.control_plane.xds, found.config.control_plane.ca)
     for root in dict.fromkeys(peer.root_cert for peer in upstreams if peer.tls and peer.root_cert):
-        data = _read(root, missing)
+        data = _read(root, missing, follow=True)  # often a link into the system's store; never quoted
         if data is not None and not data.strip():
             missing[str(root)] = EMPTY  # somebody is copying it
         elif data is not None:
@@ -78,23 +85,26 @@ def capture_inputs(paths: Paths, environ: Mapping[str, str]) -> CaptureInputs:
 
 
 def _sources(paths: Paths, absent: dict[str, str]) -> Sources:
+    follow = os.geteuid() != 0
     return Sources(
-        cluster_env=_read(paths.cluster_env, absent),
-        sidecar_env=_read(paths.sidecar_env, absent),
-        agent_env=_read(paths.agent_env, absent),
-        mesh=_read(paths.mesh, absent),
+        cluster_env=_read(paths.cluster_env, absent, follow=follow),
+        sidecar_env=_read(paths.sidecar_env, absent, follow=follow),
+        agent_env=_read(paths.agent_env, absent, follow=follow),
+        mesh=_read(paths.mesh, absent, follow=follow),
     )
 
 
-def _read(path: Path, absent: dict[str, str]) -> bytes | None:
+def _read(path: Path, absent: dict[str, str], *, follow: bool) -> bytes | None:
     try:
-        return path.read_bytes()
+        return files.read_small(path, most=LARGEST, follow=follow)
     except (FileNotFoundError, NotADirectoryError):
         absent[str(path)] = GONE
     except PermissionError:
         absent[str(path)] = f"not readable; chown istio-proxy {shlex.quote(str(path))}"
     except IsADirectoryError:
         absent[str(path)] = "a directory where a file should be"
+    except OSError as why:
+        absent[str(path)] = why.strerror or type(why).__name__
     return None
 
 

@@ -166,7 +166,6 @@ class Envoy:
     custom_config_file: Path | None
     bootstrap_override: Path | None
     outlier_log: Path | None
-    delta_xds: bool
     dual_stack: bool
     metadata_discovery: bool
     status_proxy_protocol: bool

@@ -108,7 +108,6 @@ def envoy(environment: Environment, merged: Merged, base: Path, flag: Flags) -> 
         custom_config_file=rooted(base, custom) if custom else None,
         bootstrap_override=Path(override) if override else None,
         outlier_log=rooted(base, outlier) if outlier else None,
-        delta_xds=environment.get(settings.DELTA_XDS),
         dual_stack=environment.get(settings.DUAL_STACK),
         metadata_discovery=hbone if discovery is None else discovery,
         status_proxy_protocol=environment.get(settings.PROXY_PROTOCOL),

@@ -212,9 +212,6 @@ CORE_DUMP: Final = row(
 BOOTSTRAP_OVERRIDE: Final = row(
     "ISTIO_BOOTSTRAP_OVERRIDE", _or_empty(syntax.absolute), "", "File that Envoy merges over its bootstrap."
 )
-DELTA_XDS: Final = row(
-    "ISTIO_DELTA_XDS", boolean, "false", "Incremental xDS between Envoy, us and istiod (Istio: true)."
-)
 DUAL_STACK: Final = row("ISTIO_DUAL_STACK", boolean, "false", "Listen on IPv4 and IPv6.")
 ENABLE_HBONE: Final = row("ISTIO_META_ENABLE_HBONE", boolean, "false", "HBONE, as told to istiod.")
 METADATA_DISCOVERY: Final = row(

@@ -55,7 +55,8 @@ async def signer() -> AsyncIterator["Signer"]:
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), GOODBYE)
+            async with asyncio.timeout(GOODBYE):
+                await process.wait()
     finally:
         if process.returncode is None:
             process.kill()

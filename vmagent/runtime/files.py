@@ -1,10 +1,37 @@
-"""The only door to files the agent writes: whole or not at all, with an explicit mode."""
+"""The only door to files the agent writes: whole or not at all, with an explicit mode.
+
+And how a small file is read that somebody else may have put there, and how a lock is taken and looked at.
+"""
 
 import contextlib
+import errno
 import fcntl
+import logging
 import os
+import stat
 import tempfile
+import time
 from pathlib import Path
+from typing import Final
+
+from vmagent.errors import Unavailable
+
+log = logging.getLogger("files")
+
+LOCK_PATIENCE: Final = 1.0
+"""Seconds until a lock counts as another agent's: one that is about to end, or a backup that looks, is gone
+sooner.
+"""
+LOCK_POLL: Final = 0.05
+
+LOCKS: Final = Path("/proc/locks")
+LOOKS: Final = 2
+"""The kernel hands out that list by the page; when a lock goes meanwhile, the first one of the next page is
+left out.
+"""
+
+_unwritten: set[Path] = set()
+"""What ``publish`` has complained about."""
 
 
 def write(path: Path, data: bytes, *, mode: int) -> None:
@@ -24,6 +51,57 @@ def write(path: Path, data: bytes, *, mode: int) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def publish(path: Path, data: bytes, *, mode: int) -> bool:
+    """``write`` for what only informs others: a full disk must not end the one who informs.
+
+    False if it could not be written; the log says so once, and once more when it can be again.
+    """
+    try:
+        write(path, data, mode=mode)
+    except OSError as why:
+        if path not in _unwritten:
+            log.warning("%s cannot be written: %s", path, why.strerror)
+        _unwritten.add(path)
+        return False
+    if path in _unwritten:
+        log.info("%s can be written again", path)
+        _unwritten.discard(path)
+    return True
+
+
+def read_small(path: Path, *, most: int, follow: bool = False) -> bytes:
+    """A regular file of at most ``most`` bytes. For places where another user may put something else: a fifo
+    does not block, a device is not read, and a symbolic link (as the last part of the path) is followed only
+    with ``follow``.
+
+    Raises OSError, whose ``strerror`` is fit for a sentence.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
+    except OSError as why:
+        if why.errno == errno.ELOOP and not follow:
+            raise OSError(errno.ELOOP, "a symbolic link, not followed here", str(path)) from None
+        raise
+    try:
+        return _bounded(handle, most, str(path))
+    finally:
+        os.close(handle)
+
+
+def _bounded(handle: int, most: int, name: str) -> bytes:
+    kind = os.fstat(handle).st_mode
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, "a directory", name)
+    if not stat.S_ISREG(kind):
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    with os.fdopen(handle, "rb", closefd=False) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than {most} bytes", name)
+    return data
 
 
 def directory(path: Path, *, mode: int) -> Path:
@@ -50,31 +128,57 @@ class Lock:
         self._path = path
         self._handle: int | None = None
 
-    def acquire(self) -> int | None:
-        """None if the lock is now ours, else the pid that its holder wrote there (0 if it wrote none yet)."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = os.read(handle, 32).decode().strip()
+    def acquire(self, *, patience: float = LOCK_PATIENCE) -> int | None:
+        """None if the lock is now ours, else the pid that its holder wrote there (0 if it wrote none yet).
+
+        ``patience``: seconds to wait for it. Nobody else may open the file: whoever can, can lock us out.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(self._path, flags, 0o600)
+        os.fchmod(handle, 0o600)
+        if not _flock(handle, time.monotonic() + patience):
+            text = os.read(handle, 32).decode(errors="replace").strip()
             os.close(handle)
-            return int(text) if text.isdigit() else 0
+            return int(text) if text.isdecimal() else 0
         os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk: the lock counts, the number is a courtesy
+            os.write(handle, f"{os.getpid()}\n".encode())
         self._handle = handle
         return None
 
 
+def _flock(handle: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOCK_POLL)
+        else:
+            return True
+
+
 def locked(path: Path) -> bool:
-    """Whether some process holds the lock on ``path``. Changes nothing."""
+    """Whether some process holds the lock on ``path``, as the kernel's list of locks says. Opens nothing: any
+    user may ask, and asking never stands in the way of the one who wants the lock.
+
+    The file must lie where a file has the number of its file system (tmpfs as /run is, ext4, xfs; not btrfs),
+    and its holder in this pid namespace or one below. Raises Unavailable if that cannot be seen.
+    """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        found = path.stat(follow_symlinks=False)
+        wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        return any(wanted in _exclusive() for _ in range(LOOKS))
+    except (FileNotFoundError, NotADirectoryError) as why:
+        if why.filename == str(LOCKS):
+            raise Unavailable(f"{LOCKS} is not there", hint="mount /proc without subset=pid") from None
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    except OSError as why:
+        raise Unavailable(f"{why.filename}: {why.strerror}", hint="ask as root") from None
+
+
+def _exclusive() -> set[str]:
+    """``device:inode`` of the files on which somebody holds an exclusive flock (proc_locks(5))."""
+    lines = (line.split() for line in LOCKS.read_text().splitlines())
+    return {words[5] for words in lines if words[1:4] == ["FLOCK", "ADVISORY", "WRITE"]}

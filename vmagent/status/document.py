@@ -8,12 +8,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from vmagent.errors import Unavailable
 from vmagent.runtime import files
 from vmagent.runtime.clock import rfc3339
 
 FILE = "status.json"
+
+LARGEST: Final = 1 << 20
+"""Bytes: a thousand times what it usually has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +47,26 @@ def ready(document: Mapping[str, Any]) -> bool:
     return all(state == "open" for state in document["gates"].values())
 
 
-def write(directory: Path, facts: Facts) -> None:
-    files.write(directory / FILE, json.dumps(asdict(facts), indent=1).encode() + b"\n", mode=0o644)
+def write(directory: Path, facts: Facts) -> bool:
+    """False if there was no room for it: the log says so, the old one stays."""
+    text = json.dumps(asdict(facts), indent=1).encode() + b"\n"
+    return files.publish(directory / FILE, text, mode=0o644)
 
 
 def read(directory: Path) -> dict[str, Any] | None:
-    """The document of the agent that runs now, or None if none does."""
+    """The document of the agent that runs now, or None if none does. Raises Unavailable if what lies there is
+    none.
+    """
     if not files.locked(directory / "lock"):
         return None
     try:
-        document: dict[str, Any] = json.loads((directory / FILE).read_text())
+        document: dict[str, Any] = json.loads(files.read_small(directory / FILE, most=LARGEST))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError):
+        raise Unavailable(
+            f"{directory / FILE} is not what the agent writes", hint="systemctl restart istio-agent"
+        ) from None
     return document
 
 

@@ -4,7 +4,6 @@ Envoy keeps what it has while the stream is down; nothing here closes anything d
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from vmagent.identity.trust import Roots
 from vmagent.runtime.backoff import Backoff
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.lifecycle import Tasks
+from vmagent.runtime.waiting import happens
 from vmagent.xds import sotw
 from vmagent.xds.hub import Hub
 from vmagent.xds.messages import Give
@@ -46,8 +46,6 @@ lost: gRPC for Python then says INTERNAL, and an operator would not learn that t
 """
 
 _OPTIONS = (
-    ("grpc.keepalive_time_ms", 30_000),  # Istio's GRPC_KEEPALIVE_INTERVAL; below 15 s istiod hangs up
-    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),  # else a quiet stream to a dead peer is pinged twice and kept
     ("grpc.max_receive_message_length", -1),  # a push of all clusters of a large mesh is tens of megabytes
     ("grpc.use_local_subchannel_pool", 1),
@@ -69,6 +67,11 @@ class UpstreamConfig:
     endpoint: Endpoint
     tls: bool = True
     headers: tuple[tuple[str, str], ...] = ()
+    keepalive: float = 30.0
+    """Seconds of silence after which the peer is pinged; istiod hangs up on whoever pings every 15 s or
+    less.
+    """
+    keepalive_timeout: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ class Upstream:
 
     async def _pause(self, seconds: float) -> None:
         """Cut short by ``retry_now``, also by one that came during the attempt."""
-        await _wait(self._again, seconds)
+        await happens(self._again, within=seconds)
 
     async def _attempt(self) -> VmagentError:
         """One stream, from connecting to its end; says why it ended."""
@@ -199,7 +202,7 @@ class Upstream:
                 return  # the stream is over; whoever reads it learns why
             if node is not None:
                 node = None
-                await _wait(heard, FIRST_ANSWER)
+                await happens(heard, within=FIRST_ANSWER)
 
     def _metadata(self, authentication: Authentication) -> grpc.aio.Metadata:
         metadata = grpc.aio.Metadata(*((key.lower(), value) for key, value in self._config.headers))
@@ -209,13 +212,18 @@ class Upstream:
 
     def _channel(self, authentication: Authentication) -> grpc.aio.Channel:
         endpoint = self._config.endpoint
+        options: tuple[tuple[str, int | str], ...] = (
+            *_OPTIONS,
+            ("grpc.keepalive_time_ms", round(self._config.keepalive * 1000)),
+            ("grpc.keepalive_timeout_ms", round(self._config.keepalive_timeout * 1000)),
+        )
         if not self._config.tls:
-            return grpc.aio.insecure_channel(str(endpoint), _OPTIONS)
+            return grpc.aio.insecure_channel(str(endpoint), options)
         pair = authentication.pair
         credentials = grpc.ssl_channel_credentials(
             authentication.roots.pem, pair.key_pem if pair else None, pair.chain_pem if pair else None
         )
-        options = (*_OPTIONS, ("grpc.ssl_target_name_override", endpoint.tls_name))
+        options = (*options, ("grpc.ssl_target_name_override", endpoint.tls_name))
         return grpc.aio.secure_channel(str(endpoint), credentials, options)
 
     def _explain(self, code: grpc.StatusCode, details: str | None, shown: Authentication) -> VmagentError:
@@ -226,15 +234,6 @@ class Upstream:
             return Refused(f"control plane {self._config.endpoint} refused us: {said}{doubt}")
         verb = "is not reachable" if code in _AWAY else "ended the stream"
         return Unavailable(f"control plane {self._config.endpoint} {verb}: {said}")
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """At most so long. Not by wait_for(), which in Python 3.11 loses a cancellation
-    that comes with the event.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
 
 
 _NO = frozenset(

@@ -14,6 +14,7 @@ from lab.controlplane.settings import Settings
 from tests.flow.agent.machine import Life, Machine, directory, without_real_sockets
 from tests.flow.lab.conftest import STORY
 from tests.flow.xds.machine import until
+from vmagent import reporting
 
 READY = 15.0
 """Seconds for a busy machine; the goal is 1.5."""
@@ -121,7 +122,7 @@ async def test_without_dns_capture_no_name_is_waited_for(vm: New) -> None:
     machine = vm(dns=False)
     async with machine.running() as life:
         await ready(life)
-        assert life.agent.facts().dns == "off"
+        assert reporting.facts(life.agent.known()).dns == "off"
         assert not await answers(machine.names)
 
 

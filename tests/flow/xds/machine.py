@@ -98,7 +98,7 @@ class Machine:
             self.socket: Relay(self.hub).handler(),
             self.folder / "sds": SdsServer(self.credentials, clock=SystemClock()).handler(),
         }
-        sockets = EnvoySockets(served)
+        sockets = EnvoySockets(served, print)
         async with Tasks() as tasks:
             running = [tasks.start("xds", self.upstream.run()), tasks.start("sockets", sockets.run())]
             try:

@@ -49,7 +49,7 @@ class Alone:
 @pytest.fixture
 async def alone(tmp_path: Path) -> AsyncIterator[Alone]:
     hub, socket = Hub(name_tables=False), tmp_path / "proxy" / "XDS"
-    sockets = EnvoySockets({socket: Relay(hub).handler()})
+    sockets = EnvoySockets({socket: Relay(hub).handler()}, print)
     async with Tasks() as tasks:
         serving = tasks.start("sockets", sockets.run())
         await until(socket.exists)
@@ -96,7 +96,7 @@ async def test_an_envoy_that_vanishes_in_the_middle_of_a_response_leaves_no_trac
 async def test_the_sockets_are_gone_after_a_drain_although_an_envoy_holds_its_stream(tmp_path: Path) -> None:
     hub = Hub(name_tables=False)
     paths = tmp_path / "a" / "XDS", tmp_path / "b" / "XDS"
-    sockets = EnvoySockets({path: Relay(hub).handler() for path in paths})
+    sockets = EnvoySockets({path: Relay(hub).handler() for path in paths}, print)
     async with Tasks() as tasks:
         serving = tasks.start("sockets", sockets.run())
         await until(lambda: all(path.exists() for path in paths))

@@ -172,15 +172,44 @@ def test_a_second_one_is_refused(machine: Machine, agent: Agent) -> None:
             assert f"capture is already held by process {first.pid}" in said
 
 
-def test_settings_that_cannot_be_are_in_the_log_and_in_the_gate(machine: Machine, agent: Agent) -> None:
+def test_settings_that_cannot_be_are_in_the_log_and_the_gate_points_there(
+    machine: Machine, agent: Agent
+) -> None:
     machine.env["ISTIO_INBOUND_PORTS"] = "http"
     agent.live()
     agent.open()
     with holding(machine, agent) as process:
-        wait_until(lambda: "'http' is not a port" in gate(machine), "refusal")
+        wait_until(lambda: "capture apply failed" in gate(machine), "refusal")
+        told = gate(machine)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=SOON)
     assert "capture apply failed, next try in" in said
+    assert "'http' is not a port" in said
+    assert "journalctl -u istio-capture" in told
+    assert "http" not in told
+
+
+def test_what_the_agents_user_puts_into_its_directory_is_neither_published_nor_waited_on(
+    machine: Machine, agent: Agent, tmp_path: Path
+) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_text("waiting: hunter2\n")
+    gates = agent.directory / "gates"
+    agent.live()
+    agent.open()
+    (gates / "identity").unlink()
+    (gates / "identity").symlink_to(secret)
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "waiting: identity: unreadable", "refusal")
+        (gates / "identity").unlink()
+        agent.close("config", "starting")
+        wait_until(lambda: gate(machine) == "waiting: config: starting", "looking on")
+        os.mkfifo(gates / "identity")
+        agent.open()
+        wait_until(lambda: gate(machine) == "waiting: identity: unreadable", "not waiting for a writer")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=SOON)
+    assert "hunter2" not in said
 
 
 def test_without_the_privilege_it_refuses_clearly(tmp_path: Path) -> None:

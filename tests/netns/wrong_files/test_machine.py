@@ -4,7 +4,7 @@ import pytest
 
 from lab.hosts import services
 from lab.hosts.process import Process
-from tests.netns.wrong_files.machine import USER, Machine
+from tests.netns.wrong_files.machine import CLUSTER_ENV, USER, Machine
 
 ENVOY = "/usr/local/bin/envoy"
 
@@ -106,6 +106,37 @@ def test_a_second_agent_names_the_first(machine: Machine) -> None:
     assert f"another agent (pid {machine.agent.process.pid}) runs on this machine" in said[0]
     machine.assert_documented(said[0].removeprefix("vmagent: "))
     machine.until_joined()
+
+
+def test_any_user_may_ask_what_the_agent_does_and_none_can_stand_in_its_way(machine: Machine) -> None:
+    nobody = "nobody"
+    assert "not running" in machine.vm.run(["vmagent", "status"], check=False, user=nobody).stdout
+    machine.start()
+    machine.vm.run(["vmagent", "wait", "--timeout", "15"], user=nobody)
+    machine.until_captured()
+    shown = machine.vm.run(["vmagent", "status"], user=nobody).stdout
+    assert "traffic goes through Envoy" in shown
+    for place in ("istio-agent", "istio-capture"):
+        refused = machine.vm.run(["flock", "-s", f"/run/{place}/lock", "true"], check=False, user=nobody)
+        assert "Permission denied" in refused.stderr
+
+
+def test_root_publishes_nothing_of_what_the_agents_user_may_point_at(machine: Machine) -> None:
+    machine.start()
+    machine.until_joined()
+    machine.until_captured()
+    machine.vm.write("/root/secret", "root:hunter2:19000\n", mode=0o600)
+    for path in (CLUSTER_ENV, "/run/istio-agent/gates/identity"):
+        machine.vm.run(["ln", "-sf", "/root/secret", path], user=USER)
+    done = machine.vm.run(["vmagent", "capture", "apply"], check=False)
+    assert done.returncode == 75
+    assert "a symbolic link, not followed here" in done.stderr
+    told = machine.vm.run(
+        ["sh", "-c", "vmagent status; vmagent wait --timeout 0; vmagent capture plan"], check=False
+    )
+    assert "identity: unreadable" in told.stderr
+    assert "hunter2" not in done.stderr + told.stdout + told.stderr
+    machine.vm.run(["rm", CLUSTER_ENV])
 
 
 def test_an_agent_that_waited_and_joined_leaves_nothing(machine: Machine) -> None:

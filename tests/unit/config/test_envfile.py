@@ -90,13 +90,13 @@ def test_a_shell_agrees(text: str, value: str, tmp_path: Path) -> None:
         ("A=$(id)", 1, "A='$(id)': command substitution"),
         ("A=`id`", 1, "A='`id`': command substitution"),
         ('A="$(id)"', 1, "command substitution"),
-        ("A=1 id", 1, "id: not an assignment"),
-        ("source other.env", 1, "source: not an assignment"),
-        ("if true; then", 1, "if: not an assignment"),
-        ("unset A", 1, "unset: not an assignment"),
-        ("A = 1", 1, "A: spaces around =; write A=VALUE without spaces"),
-        ("A", 1, "A: not an assignment"),
-        ("B=1\nA: 2", 2, "A:: not an assignment"),
+        ("A=1 id", 1, ":1: not an assignment; write KEY=VALUE"),
+        ("source other.env", 1, ":1: not an assignment"),
+        ("if true; then", 1, ":1: not an assignment"),
+        ("unset A", 1, ":1: not an assignment"),
+        ("A = 1", 1, ":1: spaces around =; write KEY=VALUE without spaces"),
+        ("A", 1, ":1: not an assignment"),
+        ("B=1\nA: 2", 2, ":2: not an assignment"),
         ("A=~/x", 1, "~ is not expanded here"),
         ("A=(1 2)", 1, "a shell array"),
         ("A=x&", 1, "unquoted &; put the value in single quotes"),
@@ -150,6 +150,16 @@ def test_a_secret_is_not_quoted_in_a_message() -> None:
     (problem,) = read("XDS_HEADER_authorization=hunter2&").problems
     assert "hunter2" not in str(problem)
     assert "XDS_HEADER_authorization=(hidden)" in str(problem)
+
+
+@pytest.mark.parametrize(
+    "line", ["root:$6$hunter2:19000:0:99999:7:::", "hunter2", "hunter2 = x", "export hunter2", "A=1 hunter2"]
+)
+def test_of_a_line_that_is_no_assignment_nothing_is_quoted(line: str) -> None:
+    """The file may be one that was not meant for us."""
+    (problem,) = read(line).problems
+    assert str(problem).startswith(f"{PATH}:1: ")
+    assert "hunter2" not in str(problem)
 
 
 def test_every_prefix_of_a_file_is_read_or_refused_and_never_crashes() -> None:

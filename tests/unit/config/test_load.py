@@ -1,9 +1,12 @@
 """Files on disk: what is read, what is waited for, what must be edited."""
 
+import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 
+from vmagent.config import load as loading
 from vmagent.config.load import Loaded, Missing, capture_inputs, load
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured
@@ -92,15 +95,77 @@ def test_a_directory_in_a_files_place_is_waited_out(paths: Paths) -> None:
 def test_a_file_that_may_not_be_read_is_named_with_the_remedy(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = Path.read_bytes
+    plain = os.open
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, flags: int) -> int:
         if path == paths.cluster_env:
             raise PermissionError(13, "Permission denied", str(path))
-        return plain(path)
+        return plain(path, flags)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # the tests may run as root, whom nothing is refused
+    monkeypatch.setattr(os, "open", refuse)  # the tests may run as root, whom nothing is refused
     with pytest.raises(Missing, match="not readable; chown istio-proxy"):
+        read(paths)
+
+
+@pytest.mark.parametrize("name", ["cluster.env", "sidecar.env", "agent.env", "mesh"])
+def test_root_follows_no_link_out_of_a_directory_that_is_not_its_own(
+    paths: Paths, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = paths.base / "shadow"
+    secret.write_text("root:hunter2:19000\n")
+    (paths.base / name).unlink(missing_ok=True)
+    (paths.base / name).symlink_to(secret)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for look in (lambda: read(paths), lambda: capture_inputs(paths, {})):
+        with pytest.raises(Missing, match=rf"/{name} \(a symbolic link, not followed here\)") as missing:
+            look()
+        assert "hunter2" not in str(missing.value)
+
+
+def test_root_finds_the_files_behind_a_link_to_their_directory(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/etc/istio is one."""
+    (tmp_path / "etc" / "istio").symlink_to(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    mesh = dataclasses.replace(paths, mesh=tmp_path / "etc" / "istio" / "mesh")
+    assert read(mesh).config.workload.service_account == "vm"
+
+
+def test_the_agents_user_may_have_its_files_elsewhere(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths.mesh.rename(paths.base / "elsewhere")
+    paths.mesh.symlink_to("elsewhere")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    read(paths)
+
+
+def test_a_root_certificate_may_be_a_link_into_the_systems_store(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root(paths).rename(paths.base / "store.pem")
+    root(paths).symlink_to(paths.base / "store.pem")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    read(paths)
+
+
+@pytest.mark.parametrize("name", ["cluster.env", "mesh", "etc/certs/root-cert.pem"])
+def test_what_never_ends_or_never_begins_is_not_read(
+    paths: Paths, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = paths.base / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(Missing, match="not a regular file"):
+        read(paths)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(Missing, match="not a regular file"):
+        read(paths)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(loading.LARGEST + 1)
+    with pytest.raises(Missing, match="larger than 4194304 bytes"):
         read(paths)
 
 
@@ -112,7 +177,11 @@ def test_a_file_that_may_not_be_read_is_named_with_the_remedy(
             b"SERVICE_ACCOUNT='vm\n",
             "cluster.env:1: SERVICE_ACCOUNT=\"'vm\": the quote ' is never closed",
         ),
-        ("cluster.env", b"SERVICE_ACCOUNT = vm\n", "write SERVICE_ACCOUNT=VALUE without spaces"),
+        (
+            "cluster.env",
+            b"SERVICE_ACCOUNT = vm\n",
+            "cluster.env:1: spaces around =; write KEY=VALUE without spaces",
+        ),
         (
             "cluster.env",
             b"SERVICE_ACCOUNT='vm'\r\n",

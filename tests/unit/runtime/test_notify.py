@@ -18,3 +18,31 @@ def test_systemd_is_told_at_a_path_and_at_an_abstract_address(tmp_path: Path, ab
 
 def test_without_systemd_there_is_silence() -> None:
     notify("READY=1", address=None)
+
+
+@pytest.mark.effects
+def test_a_socket_that_is_away_ends_nothing_and_is_told_later_what_it_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = str(tmp_path / "notify")
+    notify("READY=1\nSTATUS=starting", address=address)
+    notify("STATUS=serving a=b", address=address)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"systemd cannot be told (NOTIFY_SOCKET={address}): No such file or directory"
+    ]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        notify("STATUS=serving", address=address)
+        notify("STATUS=draining", address=address)
+        assert systemd.recv(64) == b"READY=1\nSTATUS=serving"
+        assert systemd.recv(64) == b"STATUS=draining"
+
+
+@pytest.mark.effects
+def test_a_socket_that_nobody_reads_blocks_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        for number in range(10_000):
+            notify(f"STATUS={number}", address=address)
+    assert len(caplog.records) == 1

@@ -1,7 +1,12 @@
+import errno
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pytest
+
+from vmagent.errors import Unavailable
 from vmagent.runtime import files
 from vmagent.status import document
 from vmagent.status.document import Facts
@@ -72,3 +77,20 @@ def test_a_document_counts_only_while_its_agent_lives(tmp_path: Path) -> None:
     assert files.Lock(tmp_path / "lock").acquire() is None
     found = document.read(tmp_path)
     assert found == json.loads(json.dumps(asdict(SERVING)))
+
+
+def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert not document.write(tmp_path, SERVING)
+
+
+def test_a_document_that_somebody_else_put_there_is_not_believed(tmp_path: Path) -> None:
+    assert files.Lock(tmp_path / "lock").acquire() is None
+    (tmp_path / "shadow").write_text("root:hunter2")
+    (tmp_path / document.FILE).symlink_to("shadow")
+    with pytest.raises(Unavailable, match="not what the agent writes") as refused:
+        document.read(tmp_path)
+    assert refused.value.__cause__ is None

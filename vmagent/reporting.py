@@ -1,0 +1,87 @@
+"""What the agent says about itself, from what its parts know: a part of the composition, beside agent.py.
+
+Owns:      the facts of the status document, and when it is written and systemd is told.
+Does not:  know how a document looks (status/document.py) or what is counted (measured.py).
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vmagent import __version__
+from vmagent.config.model import Config
+from vmagent.health.verdict import Verdict
+from vmagent.identity.credential import Credential
+from vmagent.runtime.latest import Latest
+from vmagent.runtime.notify import notify
+from vmagent.runtime.readiness import Readiness
+from vmagent.runtime.waiting import happens
+from vmagent.status import document
+from vmagent.xds.hub import Hub
+
+STATUS_EVERY: Final = 1.0
+"""Seconds between looks at what changes without a gate that moves: an expiry, a lost control plane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Where the facts are. ``envoy_trouble`` is None while Envoy takes traffic; ``trouble`` is part to what
+    is wrong with it now, empty for nothing.
+    """
+
+    config: Config
+    started: float
+    news: asyncio.Event
+    """Set when something moved that is worth telling at once."""
+    gates: Readiness
+    credentials: Latest[Credential]
+    hub: Hub
+    verdicts: Latest[Verdict]
+    trouble: Mapping[str, str]
+    envoy_trouble: Callable[[], str | None]
+
+
+def facts(known: Known) -> document.Facts:
+    credential = known.credentials.value
+    return document.Facts(
+        version=__version__,
+        pid=os.getpid(),
+        started=known.started,
+        node=known.config.node.id,
+        gates=known.gates.gates,
+        certificate=str(credential.spiffe) if credential else "",
+        certificate_expires=credential.not_after if credential else 0.0,
+        control_plane=str(known.config.control_plane.xds.address),
+        control_plane_connected=known.hub.connected,
+        trouble={part: why for part, why in known.trouble.items() if why},
+        xds_versions=known.hub.versions,
+        envoy=known.envoy_trouble() or "serving",
+        dns=f"{len(known.hub.tables.value or ())} names of the mesh" if known.config.dns.enabled else "off",
+        health=_health(known),
+    )
+
+
+def _health(known: Known) -> str:
+    verdict = known.verdicts.value
+    if not known.config.probe:
+        return "no probe"
+    if verdict is None:
+        return "not probed yet"
+    return "healthy" if verdict.healthy else f"unhealthy: {verdict.message}"
+
+
+async def publish(known: Known, run_dir: Path, look: Callable[[], None]) -> None:
+    """For ever: whenever a gate moves, and now and then. ``look`` is called each time."""
+    last: document.Facts | None = None
+    while True:
+        look()
+        current = facts(known)
+        if current != last:
+            written = document.write(run_dir, current)
+            notify(f"STATUS={document.sentence(current)}", address=os.environ.get("NOTIFY_SOCKET"))
+            last = current if written else None  # no room: the next look tries again
+        known.news.clear()
+        await happens(known.news, within=STATUS_EVERY)
