@@ -10,7 +10,6 @@ import errno
 import logging
 import os
 from pathlib import Path
-from typing import Final
 
 from vmagent import reporting, wiring
 from vmagent.config.model import Config
@@ -39,8 +38,6 @@ from vmagent.xds.relay import Relay
 from vmagent.xds.upstream import Authentication, Upstream
 
 log = logging.getLogger("agent")
-
-GATES: Final = ("config", "identity", "xds", "dns", "envoy")
 
 
 class Agent:

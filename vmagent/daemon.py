@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from vmagent import __version__
-from vmagent.agent import GATES, Agent
+from vmagent.agent import Agent
 from vmagent.config import load
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured, VmagentError
 from vmagent.runtime import files, logs
 from vmagent.runtime.clock import Clock, SystemClock
 from vmagent.runtime.notify import notify
+from vmagent.runtime.places import GATES, RUN
 from vmagent.runtime.readiness import LOCK, Readiness
 from vmagent.runtime.signals import stop_on_signals
 from vmagent.runtime.waiting import happens
@@ -26,7 +27,6 @@ from vmagent.status import document
 
 log = logging.getLogger("agent")
 
-RUN: Final = Path("/run/istio-agent")
 
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds until a busy thread gives way: ten times sooner than Python's default, so that a name is answered

@@ -23,12 +23,11 @@ from vmagent.capture import manifest, privilege, timing, undo, verify
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
 from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
 from vmagent.runtime import files, logs, readiness
+from vmagent.runtime.places import GATES, RUN
 from vmagent.runtime.readiness import Readiness
 
 log = logging.getLogger("capture")
 
-AGENT_DIRECTORY: Final = Path("/run/istio-agent")
-GATES: Final = ("config", "identity", "xds", "envoy", "dns")
 
 APPLY_PATIENCE: Final = 90.0
 """Seconds for the child: it may wait 30 s each for the change lock and the xtables lock, and then has work
@@ -49,7 +48,7 @@ CONNECT: Final = 0.5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     directory: Path = manifest.DIRECTORY
-    agent: Path = AGENT_DIRECTORY
+    agent: Path = RUN
     gates: tuple[str, ...] = GATES
     apply: tuple[str, ...] = (sys.executable, "-I", "-m", "vmagent", "capture", "apply")
 
@@ -142,7 +141,7 @@ class Holder:
 
     def _say(self, seen: Seen) -> None:
         """What we wait for, in the gate at once and in the log every 15 s."""
-        if self._watch.captured or not seen.waiting:
+        if self._watch.captured or not seen.waiting or self._watch.is_dismissed:
             return
         gate, why = next(iter(seen.waiting.items()))
         self._gate_waits(f"{gate}: {why}")
@@ -174,7 +173,13 @@ class Holder:
         except Unavailable as error:
             log.warning("cannot look at the rules: %s", error)
             return
-        if verdict.drift:
+        if verdict.manifest is None and self._port:
+            log.warning(
+                "the rules were removed by hand: nothing is captured until istio-capture is restarted"
+            )
+            self._watch.dismissed(timing.monotonic())
+            self._gate_waits("removed by hand; systemctl restart istio-capture captures again")
+        elif verdict.drift:
             more = f" (and {len(verdict.drift) - 1} more)" if len(verdict.drift) > 1 else ""
             log.warning("the rules are not as written, writing them again: %s%s", verdict.drift[0], more)
             self._apply()

@@ -15,10 +15,11 @@ from typing import Any, Final, Literal
 from vmagent.capture.flavour import Tools
 from vmagent.capture.rule import FAMILIES, Family
 from vmagent.runtime import files
+from vmagent.runtime.places import CAPTURE_RUN
 
 log = logging.getLogger("capture")
 
-DIRECTORY: Final = Path("/run/istio-capture")
+DIRECTORY: Final = CAPTURE_RUN
 VERSION: Final = 1
 
 State = Literal["writing", "applied"]

@@ -54,6 +54,7 @@ class Watch:
     def __init__(self, *, captured: bool, now: float) -> None:
         """``captured``: rules of an earlier process are there already."""
         self.captured = captured
+        self.is_dismissed = False
         self._began = now
         self._gates_open = False
         self._alone_since: float | None = None
@@ -66,6 +67,8 @@ class Watch:
         self._gates_open = not seen.waiting
         if opened:
             self._retry_at = seen.now
+        if self.is_dismissed:
+            return Action.WAIT
         if self._abandoned(seen):
             return Action.REMOVE
         if not seen.waiting and (opened or not self.captured) and seen.now >= self._retry_at:
@@ -99,6 +102,11 @@ class Watch:
         self.captured = False
         self._alone_since = None
         self._began = now
+
+    def dismissed(self, now: float) -> None:
+        """A person took the rules back: nothing is done until the next start, whatever the gates say."""
+        self.is_dismissed = True
+        self.removed(now)
 
     def pause(self, now: float) -> float:
         """Seconds until the next look."""

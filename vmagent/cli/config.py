@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import click
 
-from vmagent.cli.wait import RUN
 from vmagent.config import explain as explaining
 from vmagent.config import load
 from vmagent.config.problem import misconfigured
 from vmagent.config.resolve import Paths
 from vmagent.runtime.clock import SystemClock
+from vmagent.runtime.places import RUN
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -4,8 +4,8 @@ import json
 
 import click
 
-from vmagent.cli.wait import CAPTURE_RUN, RUN
 from vmagent.runtime import readiness
+from vmagent.runtime.places import CAPTURE_RUN, RUN
 from vmagent.status import document
 
 NOT_READY = 1

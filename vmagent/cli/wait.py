@@ -1,18 +1,12 @@
 """``vmagent wait``: until the agent's gates are open."""
 
 import time
-from pathlib import Path
 
 import click
 
 from vmagent.errors import Unavailable
 from vmagent.runtime import readiness
-
-RUN = Path("/run/istio-agent")
-CAPTURE_RUN = Path("/run/istio-capture")
-
-GATES = ("config", "identity", "xds", "dns", "envoy")
-"""In the order they open."""
+from vmagent.runtime.places import CAPTURE_RUN, GATES, RUN
 
 PERIOD = 0.05
 """Seconds between looks: a look is a few reads from a tmpfs."""

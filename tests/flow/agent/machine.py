@@ -13,11 +13,12 @@ from lab.controlplane.snapshot import Snapshot
 from tests.flow.envoy.parts import BINARY, free_ports
 from tests.flow.xds.test_envoy import unbound
 from tests.unit.config.vm import CLUSTER_ENV, HOST
-from vmagent.agent import GATES, Agent
+from vmagent.agent import Agent
 from vmagent.config import load
 from vmagent.config.resolve import Paths
 from vmagent.runtime.clock import SystemClock
 from vmagent.runtime.lifecycle import Tasks
+from vmagent.runtime.places import GATES
 from vmagent.runtime.readiness import Readiness
 
 MESH = """\

@@ -17,9 +17,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.netns.capture.machine import PEER, Echo, Machine
+from vmagent.runtime.places import GATES
 from vmagent.runtime.readiness import Readiness
 
-GATES = ("config", "identity", "xds", "envoy", "dns")
 SOON = 15.0
 """Seconds for anything to happen; most of it takes one."""
 
@@ -161,6 +161,20 @@ def test_rules_outlive_a_killed_hold_and_the_next_one_takes_them_over(
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=SOON)
     assert machine.comparable() == before
+
+
+def test_rules_that_a_person_removed_stay_away_and_the_gate_says_so(
+    machine: Machine, world: Echo, agent: Agent
+) -> None:
+    agent.live()
+    agent.open()
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "open", "capture")
+        machine.remove()
+        wait_until(lambda: "removed by hand" in gate(machine), "the gate that says so")
+        assert not captured(machine)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SOON)
 
 
 def test_a_second_one_is_refused(machine: Machine, agent: Agent) -> None:

@@ -89,3 +89,12 @@ def test_a_start_is_watched_closely_and_a_long_wait_is_not() -> None:
     assert watch.pause(FAST_FOR + 1) == SLOW
     watch.applied(1)
     assert watch.pause(1) == SLOW
+
+
+def test_rules_that_a_person_took_back_stay_away_whatever_the_gates_say() -> None:
+    watch = running()
+    assert watch.decide(seen(VERIFY_EVERY)) is Action.VERIFY
+    watch.dismissed(VERIFY_EVERY)
+    assert watch.decide(seen(30)) is Action.WAIT
+    assert watch.decide(seen(31, ready=False)) is Action.WAIT
+    assert watch.decide(seen(32)) is Action.WAIT
