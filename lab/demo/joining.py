@@ -3,7 +3,7 @@
 import re
 
 from lab.demo import resilience
-from lab.demo.names import CONFIGURE, ENTRY, GET_ENTRY, INSTALL
+from lab.demo.names import CONFIGURE, CURL, ENTRY, GET_ENTRY, INSTALL, OUTSIDE_ANSWER
 from lab.demo.stage import SCENARIO, Stage, expect
 from lab.hosts import services
 
@@ -105,6 +105,8 @@ def client_joins(stage: Stage) -> None:
     found = stage.type("client", "dig +short -p 15053 @127.0.0.1 outside.example")
     expect(found.strip() == "192.168.0.70", "the agent does not forward before the first name table")
     expect("ISTIO" not in stage.quietly("client", "iptables-save"), "captured without a control plane")
+    reached = stage.type("client", f"{CURL} outside.example")
+    expect(reached.strip() == OUTSIDE_ANSWER, "outside.example is not reached without a control plane")
     stage.note("and comes back: the client joins by itself")
     resilience.start_control_plane(stage)
     stage.type("client", "vmagent wait --timeout 20 && vmagent wait capture")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from lab.demo import joining, leaving, resilience, traffic
+from lab.demo import byhand, joining, leaving, resilience, traffic
 from lab.demo.stage import Failed, Stage
+from lab.hosts import services
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,9 @@ class Step:
 
 
 def begin(stage: Stage) -> None:
-    """The mesh is there before the story, and a VM that knows nothing of it."""
+    """The mesh is there before the story, a VM that knows nothing of it, and the world outside of both."""
     resilience.start_control_plane(stage)
+    stage.services["outside"] = services.start_application(stage.lab.host("outside"))
     stage.kept["before"] = stage.quietly("vm", "iptables-save")
 
 
@@ -40,6 +42,7 @@ STEPS: Final = (
     Step("The control plane is away for 20 s, and nobody notices", resilience.reconnect),
     Step("What the VM says about itself", resilience.metrics),
     Step("The VM leaves without a trace", leaving.leave),
+    Step("And without an agent: a VM that is written down by hand, then moved to a pod", byhand.written_down),
 )
 
 

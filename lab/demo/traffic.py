@@ -59,7 +59,6 @@ def request(stage: Stage) -> None:
 
 
 def outside(stage: Stage) -> None:
-    stage.services["outside"] = services.start_application(stage.lab.host("outside"))
     for host in ("vm", "client"):
         stage.type(host, "cat /etc/resolv.conf", lines=1)
         reached_outside(stage, host)
@@ -79,9 +78,11 @@ def two_backends(stage: Stage) -> None:
         expect(min(answers[VM_ANSWER], answers[DOCKER_ANSWER]) >= 20, f"{host}: one of the two is starved")
 
 
-def count(stage: Stage, host: str, requests: int, *, show: bool = True) -> Counter[str]:
+def count(
+    stage: Stage, host: str, requests: int, *, name: str = "nginx.jd.com", show: bool = True
+) -> Counter[str]:
     """Ask so often, and count who answered what."""
-    command = f"{CURL} 'http://nginx.jd.com/[1-{requests}]' | sort | uniq -c"
+    command = f"{CURL} 'http://{name}/[1-{requests}]' | sort | uniq -c"
     printed = stage.type(host, command) if show else stage.quietly(host, command)
     answers: Counter[str] = Counter()
     for line in printed.splitlines():
