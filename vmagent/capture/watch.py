@@ -1,7 +1,7 @@
 """When capture comes on, is looked after, and goes. Pure: what was seen goes in, what to do comes out.
 
-Surprise: the agent's gates decide only when capture *begins*. Once it is on, it stays while the agent or Envoy
-          lives, and for a grace after: an agent that restarts must not cost the rules.
+Surprise: the agent's gates decide only when capture *begins*. Once it is on, it stays while the agent or
+          Envoy lives, and for a grace after: an agent that restarts must not cost the rules.
 """
 
 from collections.abc import Iterator, Mapping

@@ -54,7 +54,8 @@ def config() -> None:
 @click.option("--strict", is_flag=True, help="A key that nobody knows is an error.")
 @_paths
 def check(strict: bool, **paths: Path) -> None:
-    """Look for everything that is wrong: the files; on the machine itself also the token, Envoy and the ports.
+    """Look for everything that is wrong: the files; on the machine itself also the token, Envoy and the
+    ports.
 
     The latter are left out when --base names another place than the root directory.
 
