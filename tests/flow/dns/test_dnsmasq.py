@@ -23,7 +23,7 @@ WHERE = "127.0.0.2"
 def dnsmasq(folder: Path, port: int) -> Iterator[None]:
     program = shutil.which("dnsmasq", path="/usr/sbin:/usr/bin:/sbin:/bin")
     if program is None:
-        pytest.skip("dnsmasq not present")
+        pytest.fail("dnsmasq is missing: make setup installs it")
     config = folder / "dnsmasq.conf"
     config.write_text(
         "no-resolv\nno-hosts\nbind-interfaces\nlocal=/#/\nedns-packet-max=4096\n"

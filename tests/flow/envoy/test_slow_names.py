@@ -18,7 +18,11 @@ from tests.unit.envoy.examples import ZIPKIN
 from vmagent.envoy.bootstrap import bootstrap
 from vmagent.envoy.config import Json
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a network namespace")
+
+@pytest.fixture(autouse=True)
+def root() -> None:
+    assert os.geteuid() == 0, "needs root for a network namespace"
+
 
 NETWORK = """
 mount --make-rprivate /

@@ -12,20 +12,16 @@ TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 FLAVOURS = ("nft", "legacy")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Needs root; skipped visibly without."""
-    here = Path(__file__).parent
-    reason = "" if os.geteuid() == 0 else "network namespaces need root"
-    for item in items:
-        if here in Path(item.path).parents and reason:
-            item.add_marker(pytest.mark.skip(reason=reason))
+@pytest.fixture(autouse=True)
+def root() -> None:
+    assert os.geteuid() == 0, "network namespaces need root"
 
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
     name = str(request.param)
     if shutil.which(f"iptables-{name}", path="/usr/sbin:/sbin") is None:
-        pytest.skip(f"iptables-{name} is not installed")
+        pytest.fail(f"iptables-{name} is missing: make setup installs it")
     return name
 
 
