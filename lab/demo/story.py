@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.demo import byhand, joining, leaving, resilience, traffic
+from lab.demo.names import CURL, VM_ANSWER
 from lab.demo.stage import Failed, Stage
 from lab.hosts import services
 
@@ -47,7 +48,9 @@ STEPS: Final = (
 
 
 def replay(stage: Stage) -> None:
-    """For whoever wants to walk around: the VM is back in the mesh."""
+    """For whoever wants to walk around: the VM is back in the mesh, and gets the traffic."""
     joining.start(stage, "vm")
     if "ready" not in stage.quietly("vm", "vmagent wait && vmagent wait capture && echo ready"):
         raise Failed("the VM did not come back")
+    traffic.route(stage, 100, 0)
+    stage.until("it answers", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=15)
