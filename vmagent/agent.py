@@ -207,6 +207,7 @@ class Agent:
     async def _on_verdicts(self) -> None:
         async for verdict in self._verdicts.changes():
             self._hub.report_health("" if verdict.healthy else verdict.message)
+            self._news.set()
 
     # --- what parts ask each other --------------------------------------------------------------------------
 
