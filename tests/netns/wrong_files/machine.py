@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from lab.controlplane.tokens import ServiceAccount, TokenIssuer
+from lab.demo.names import CONFIGURE, INSTALL
 from lab.demo.saved import undone
 from lab.hosts import services
 from lab.hosts.cluster import Cluster, kind_of
@@ -25,19 +26,9 @@ CLUSTER_ENV: Final = "/var/lib/istio/envoy/cluster.env"
 MESH: Final = "/etc/istio/config/mesh"
 ROOT_CERT: Final = "/etc/certs/root-cert.pem"
 TOKEN: Final = "/var/run/secrets/tokens/istio-token"
-GOOD: Final = "/root/good"
+GOOD: Final = "/tmp/good"
+"""Private to the host, as /root is not."""
 SCENARIO: Final = ROOT / "lab" / "scenarios" / "vm-with-sidecar"
-CONFIGURE: Final = "vmagent entry configure --clusterID Kubernetes --ingressIP 192.168.0.59"
-INSTALL: Final = (
-    "mkdir -p /etc/certs /var/run/secrets/tokens",
-    "cp {0}/root-cert.pem /etc/certs/root-cert.pem",
-    "cp {0}/istio-token /var/run/secrets/tokens/istio-token",
-    "cp {0}/cluster.env /var/lib/istio/envoy/cluster.env",
-    "cp {0}/mesh.yaml /etc/istio/config/mesh",
-    "cat {0}/hosts >> /etc/hosts",
-    "chown -R istio-proxy /var/lib/istio /etc/certs /etc/istio/proxy /etc/istio/config /var/run/secrets",
-)
-"""As in the documents."""
 USER: Final = "istio-proxy"
 
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"

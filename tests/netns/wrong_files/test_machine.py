@@ -125,9 +125,9 @@ def test_root_publishes_nothing_of_what_the_agents_user_may_point_at(machine: Ma
     machine.start()
     machine.until_joined()
     machine.until_captured()
-    machine.vm.write("/root/secret", "root:hunter2:19000\n", mode=0o600)
+    machine.vm.write("/etc/lab-secret", "root:hunter2:19000\n", mode=0o600)
     for path in (CLUSTER_ENV, "/run/istio-agent/gates/identity"):
-        machine.vm.run(["ln", "-sf", "/root/secret", path], user=USER)
+        machine.vm.run(["ln", "-sf", "/etc/lab-secret", path], user=USER)
     done = machine.vm.run(["vmagent", "capture", "apply"], check=False)
     assert done.returncode == 75
     assert "a symbolic link, not followed here" in done.stderr
