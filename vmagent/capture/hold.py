@@ -173,7 +173,7 @@ class Holder:
         except Unavailable as error:
             log.warning("cannot look at the rules: %s", error)
             return
-        if verdict.manifest is None and self._port:
+        if verdict.manifest is None and self._port:  # without a port apply had nothing to write
             log.warning(
                 "the rules were removed by hand: nothing is captured until istio-capture is restarted"
             )
