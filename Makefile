@@ -1,7 +1,7 @@
 # What a person or CI wants of this tree, as words. The work is done in lab/setup, so that it can be read as a program.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench proto lock clean
+.PHONY: help setup packagers demo deb test check bench proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -9,8 +9,14 @@ help: ## this list
 setup: ## Debian packages, locked Python packages, Envoy; quick the second time
 	@lab/setup/setup.sh
 
+packagers: # and what it takes to make a package
+	@lab/setup/setup.sh packaging
+
 demo: setup ## plays the documents' story in front of you; KEEP=1 leaves the lab standing
 	@.venv/bin/lab demo $(if $(KEEP),--keep)
+
+deb: packagers ## dist/istio-agent_VERSION_amd64.deb
+	@packaging/deb/build.sh
 
 test: setup ## everything, in CI's order, as root
 	@lab/setup/test.sh format lint types unit flow netns
@@ -28,5 +34,5 @@ lock: ## writes requirements/*.lock anew; UPGRADE=1 takes newer versions
 	@UPGRADE=$(UPGRADE) lab/setup/lock.sh
 
 clean: ## takes away what setup made here, and nothing from the machine
-	rm -rf .build .venv .mypy_cache .ruff_cache *.egg-info
+	rm -rf .build .venv dist .mypy_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

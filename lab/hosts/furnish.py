@@ -23,9 +23,6 @@ it.
 """
 
 AGENT_HOME: Final = Path("/usr/lib/istio-agent")
-ENVOY: Final = Path("/usr/local/bin/envoy")
-"""ProxyConfig.binaryPath, unless the mesh says otherwise."""
-
 CLONE_HOME: Final = Path("/usr/lib/vmagent-lab")
 """Where the clone is seen on the host that runs the control plane: the real path may be below /tmp."""
 
@@ -52,8 +49,6 @@ def furnish(places: Places, machine: Machine) -> None:
     kernel.sethostname(machine.hostname)
     for target, (content, mode) in texts.items():
         _file(Path(target), content, mode)
-    ENVOY.unlink(missing_ok=True)
-    ENVOY.symlink_to(AGENT_HOME / "bin" / "envoy")
     _file(Path("/etc/hostname"), f"{machine.hostname}\n".encode())
     _file(Path("/etc/hosts"), _hosts(machine).encode())
     _file(Path("/etc/resolv.conf"), machine.resolv_conf.encode())

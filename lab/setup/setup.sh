@@ -1,5 +1,7 @@
 #!/bin/bash
 # Everything a fresh Debian 12 needs to run the tests and the demo. A second run looks, finds it there, and is done.
+#
+#   setup.sh [packaging]    with a word, what that needs as well
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 umask 022
@@ -7,14 +9,23 @@ umask 022
 # Debian's own interpreter: the agent's user must be able to execute it, and it may not enter anybody's home.
 PYTHON=/usr/bin/python3
 
-# What for: the virtual environment; python-iptables, which is built from source; rules, hosts and their names; what the
-# story types; users and directories as the package makes them. None of these starts a service.
+# What for: the virtual environment; python-iptables, which is built from source; an interpreter that can be taken along;
+# rules, hosts and their names; what the story types; users and directories as the package makes them. None of these
+# starts a service.
 PACKAGES=(
-  python3-venv python3-dev gcc libc6-dev
+  python3-venv python3-dev gcc libc6-dev binutils
+  patchelf
   iptables nftables iproute2 dnsmasq-base
   curl iputils-ping bind9-dnsutils procps
   systemd
 )
+
+for word in "$@"; do
+  case $word in
+    packaging) PACKAGES+=(debhelper lintian) ;;
+    *) echo "setup: unknown word $word" >&2 && exit 64 ;;
+  esac
+done
 
 # Runs quietly; what it said is shown if it fails.
 quietly() {
@@ -89,7 +100,7 @@ project() {
 
 agent() {
   say "The agent, as the package will install it"
-  .venv/bin/python lab/setup/stage.py
+  .venv/bin/python -m lab.setup.stage
 }
 
 mkdir -p .build

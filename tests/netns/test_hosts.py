@@ -120,7 +120,7 @@ def test_a_directory_of_istios_own_agent_stays_and_serves(lab: Lab) -> None:
 def test_an_unprivileged_user_can_run_the_agent_and_envoy(lab: Lab) -> None:
     vm = lab.host("vm")
     assert "version" in vm.run(["vmagent", "--version"], user="istio-proxy").stdout
-    assert "version" in vm.run(["/usr/local/bin/envoy", "--version"], user="istio-proxy").stdout
+    assert "version" in vm.run(["/usr/lib/istio-agent/bin/envoy", "--version"], user="istio-proxy").stdout
 
 
 def test_nothing_of_the_agent_is_reached_through_the_clone(lab: Lab) -> None:

@@ -6,7 +6,9 @@ Surprise:  documents replace whole fields; only proxyMetadata is merged key by k
            proxyHeaders keep an earlier value.
 """
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from vmagent.config.model import Json
@@ -202,9 +204,15 @@ MESH_CONFIG: Final = Message(
 )
 
 
+PACKAGE: Final = Path("/usr/lib/istio-agent")
+"""Where the Debian package has an interpreter and an Envoy."""
+
+ENVOY: Final = PACKAGE / "bin" / "envoy" if Path(sys.prefix) == PACKAGE else Path("/usr/local/bin/envoy")
+"""The package's own Envoy where the package's own interpreter runs this, Istio's place otherwise."""
+
 DEFAULTS: Final[Mapping[str, Json]] = {
     "configPath": "/etc/istio/proxy",
-    "binaryPath": "/usr/local/bin/envoy",
+    "binaryPath": str(ENVOY),
     "serviceCluster": "istio-proxy",
     "drainDuration": "45s",
     "terminationDrainDuration": "5s",

@@ -4,9 +4,7 @@ import pytest
 
 from lab.hosts import services
 from lab.hosts.process import Process
-from tests.netns.wrong_files.machine import CLUSTER_ENV, USER, Machine
-
-ENVOY = "/usr/local/bin/envoy"
+from tests.netns.wrong_files.machine import CLUSTER_ENV, ENVOY, USER, Machine
 
 OLD = """#!/bin/sh
 # As an Envoy that is older than the argument: it refuses the first one that it does not know.

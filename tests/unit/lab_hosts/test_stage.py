@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.setup import stage
+from lab.setup import bytecode, stage
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_what_is_staged_is_compiled_and_readable_by_everybody(trees: tuple[Path,
     source, target = trees
     assert stage.copy_package(source, target) == 4
     assert (target / "part" / "one.py").stat().st_mode & 0o777 == 0o644
-    assert stage.byte_code(target / "part" / "one.py").exists()
+    assert bytecode.byte_code(target / "part" / "one.py").exists()
     assert not (target / "wire.proto").exists()
 
 
@@ -42,7 +42,7 @@ def test_what_is_gone_from_the_clone_goes_from_the_stage(trees: tuple[Path, Path
     (source / "part" / "two.py").unlink()
     assert stage.copy_package(source, target) == 1
     assert not (target / "part" / "two.py").exists()
-    assert not stage.byte_code(target / "part" / "two.py").exists()
+    assert not bytecode.byte_code(target / "part" / "two.py").exists()
     for name in ("one.py", "__init__.py"):
         (source / "part" / name).unlink()
     stage.copy_package(source, target)
