@@ -118,7 +118,7 @@ def _copy(source: Path, directory: Path) -> Path:
 
 
 def _find(path: Path, where: str) -> None:
-    """Tells the linker where the libraries of ``path`` are; an environment variable would tell every child."""
+    """Tells the linker where the libraries of ``path`` are; a variable would tell every child, too."""
     subprocess.run(["patchelf", "--set-rpath", where, str(path)], check=True)
 
 
