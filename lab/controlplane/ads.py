@@ -3,12 +3,11 @@ stream.
 
 Owns:      authentication and authorization of streams, their gRPC statuses, and the list of connected
            proxies.
-Does not:  decide what is sent when (session.py), or what is in it (snapshot/).
-Later:     delta is a second method here with a session and a codec of its own; everything above ``_serve``
-           stays.
+Does not:  decide what is sent when (session.py and its two variants), or what is in it (snapshot/).
 """
 
 import asyncio
+import functools
 import itertools
 import logging
 import uuid
@@ -18,7 +17,6 @@ from typing import Any, Final, NoReturn, cast
 
 import grpc
 import grpc.aio
-from envoy.service.discovery.v3 import discovery_pb2
 
 from lab.controlplane import type_urls
 from lab.controlplane.authentication import AuthenticationFailed, Authenticator, Caller
@@ -33,11 +31,12 @@ from lab.controlplane.session import (
     Refreshed,
     Rejected,
     ReportHealth,
-    Request,
     Respond,
+    RespondDelta,
     Session,
 )
 from lab.controlplane.snapshot import Snapshot
+from lab.controlplane.wire import DELTA, SOTW, Variant, written
 
 log = logging.getLogger("ads")
 
@@ -45,7 +44,13 @@ SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 _END: Final = cast("object", grpc.aio.EOF)  # type: ignore[attr-defined]  # missing in grpc-stubs
 
+_TOO_EARLY: Final = "server is not ready to serve discovery information"
+_NOT_READY: Final = {SOTW.name: grpc.StatusCode.UNAVAILABLE, DELTA.name: grpc.StatusCode.UNKNOWN}
+"""How istiod ends a stream that comes too early."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
+Message = Any
+"""A request of either variant."""
 Build = Callable[[Proxy], Snapshot]
 
 
@@ -54,6 +59,7 @@ class Connection:
     """One stream, as others may look at it."""
 
     id: str
+    variant: Variant
     proxy: Proxy
     caller: Caller
     since: int
@@ -82,24 +88,27 @@ class AdsService:
     peer: Callable[[str], Peer | None]
     faults: Faults
     now: Callable[[], int]
+    resource_versions: bool = True
+    """Whether the resources of a delta response carry versions. Those of istiod 1.29 do not."""
     connections: dict[str, Connection] = field(default_factory=dict)
     closing: bool = False
     """We are leaving: streams that end now say nothing about their machines."""
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
-        method = grpc.stream_stream_rpc_method_handler(
-            self.stream,
-            request_deserializer=discovery_pb2.DiscoveryRequest.FromString,
-            response_serializer=discovery_pb2.DiscoveryResponse.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"StreamAggregatedResources": method})
+        methods = {
+            variant.method: grpc.stream_stream_rpc_method_handler(
+                functools.partial(self.stream, variant), request_deserializer=variant.parse
+            )
+            for variant in (SOTW, DELTA)
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     def refresh(self) -> None:
         for connection in self.connections.values():
             connection.stale.set()
 
-    async def stream(self, _requests: object, context: Context) -> None:
+    async def stream(self, variant: Variant, _requests: object, context: Context) -> None:
         try:
             caller = self.authenticator.authenticate(
                 self.peer(context.peer()), context.invocation_metadata() or ()
@@ -107,14 +116,17 @@ class AdsService:
         except AuthenticationFailed:
             await _abort(context, grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
         if self.faults.refuse_streams:
-            text = "server is not ready to serve discovery information"
-            await _abort(context, grpc.StatusCode.UNAVAILABLE, text)
+            await _abort(
+                context, _NOT_READY[variant.name], "server is not ready to serve discovery information"
+            )
         first = await _first_request(context)
         if first is None:
             return
-        connection = await self._admit(first, caller, context)
+        connection = await self._admit(variant, first, caller, context)
         self.connections[connection.id] = connection
-        log.info("ADS: new connection\tconnection=%s\tidentity=%s", connection.id, caller.identity)
+        log.info(
+            "ADS: new %s connection\tconnection=%s\tidentity=%s", variant.name, connection.id, caller.identity
+        )
         try:
             await self._serve(connection, first, context)
         finally:
@@ -123,9 +135,7 @@ class AdsService:
             if connection.entry is not None and not self.closing:
                 self.registrar.disconnected(connection.entry, connection.id)
 
-    async def _admit(
-        self, first: discovery_pb2.DiscoveryRequest, caller: Caller, context: Context
-    ) -> Connection:
+    async def _admit(self, variant: Variant, first: Message, caller: Caller, context: Context) -> Connection:
         try:
             proxy = Proxy.parse(first.node)
         except BadNode as why:
@@ -142,25 +152,24 @@ class AdsService:
             await _abort(context, grpc.StatusCode.UNKNOWN, str(why))
         return Connection(
             id=name,
+            variant=variant,
             proxy=proxy,
             caller=caller,
             since=self.now(),
             entry=entry,
-            session=Session(self.build(proxy), _nonces()),
+            session=variant.session(self.build(proxy), _nonces()),
         )
 
-    async def _serve(
-        self, connection: Connection, first: discovery_pb2.DiscoveryRequest, context: Context
-    ) -> None:
+    async def _serve(self, connection: Connection, first: Message, context: Context) -> None:
         one_at_a_time = asyncio.Lock()
 
         async def perform(event: Event) -> None:
             async with one_at_a_time:
                 for command in connection.session.on(event):
                     match command:
-                        case Respond():
+                        case Respond() | RespondDelta():
                             await self.faults.before_answer()
-                            await context.write(_response(command))
+                            await context.write(written(command, versions=self.resource_versions))
                             _log_push(connection, command)
                         case ReportHealth():
                             self.registrar.reported(connection.entry, command)
@@ -177,12 +186,12 @@ class AdsService:
             pushing = group.create_task(push(), name=f"push {connection.id}")
             request = first
             while request is not _END:
-                await perform(_request(request))
+                await perform(connection.variant.read(request))
                 request = await context.read()
             pushing.cancel()
 
 
-async def _first_request(context: Context) -> discovery_pb2.DiscoveryRequest | None:
+async def _first_request(context: Context) -> Message | None:
     """The one that carries the node. Health that is reported before it belongs to nobody and is passed
     over."""
     while (request := await context.read()) is not _END:
@@ -207,35 +216,17 @@ def _nonces() -> Iterator[str]:
     return (f"{stream}-{number}" for number in itertools.count(1))
 
 
-def _request(message: discovery_pb2.DiscoveryRequest) -> Request:
-    refused = message.HasField("error_detail")
-    return Request(
-        type_url=message.type_url,
-        names=tuple(message.resource_names),
-        nonce=message.response_nonce,
-        error=message.error_detail.message if refused else None,
-    )
-
-
-def _response(command: Respond) -> discovery_pb2.DiscoveryResponse:
-    return discovery_pb2.DiscoveryResponse(
-        version_info=command.version,
-        nonce=command.nonce,
-        type_url=command.type_url,
-        resources=command.resources,
-    )
-
-
 def _short(type_url: str) -> str:
     return type_url.rpartition(".")[2]
 
 
-def _log_push(connection: Connection, command: Respond) -> None:
+def _log_push(connection: Connection, command: Respond | RespondDelta) -> None:
     log.info(
-        "push\ttype=%s\tconnection=%s\tresources=%d\tversion=%s",
+        "push\ttype=%s\tconnection=%s\tresources=%d\tremoved=%d\tversion=%s",
         _short(command.type_url),
         connection.id,
         len(command.resources),
+        len(command.removed) if isinstance(command, RespondDelta) else 0,
         command.version,
     )
 

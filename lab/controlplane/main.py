@@ -110,6 +110,11 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
     callback=_parsed(Allocation),
     help="How 240.240 addresses are given out.  [default: next free]",
 )
+@click.option(
+    "--resource-versions/--no-resource-versions",
+    default=None,
+    help="On delta, so that a client that reconnects gets only news; istiod has none.  [default: on]",
+)
 @click.option("--trust-domain", help="[default: cluster.local]")
 @click.option("--cluster-id", help="[default: Kubernetes]")
 @click.option("--log-level", type=click.Choice(list(_LEVELS)), default="info", show_default=True)

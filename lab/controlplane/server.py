@@ -96,6 +96,7 @@ class ControlPlane:
             peer=self._peer,
             faults=self.faults,
             now=self._now,
+            resource_versions=self.settings.resource_versions,
         )
         await self._listen(authenticator)
         self._background = Background()

@@ -1,20 +1,20 @@
-"""One ADS stream as a value, state of the world: events in, commands out.
+"""One ADS stream as a value: events in, commands out. What both variants have in common.
 
-Owns:      the meaning of version, nonce, names and error_detail; what is pushed when, and in which order.
+Owns:      the words, the meaning of nonce and error_detail, and the order in which types are pushed.
 Does not:  know gRPC, the clock, tasks or logs. ``ads.py`` feeds it and performs the commands; tests read
-           them.
-Surprise:  a stream may send several responses of a type before one is answered. Every answer is recorded,
-           but only one to the newest response says what the client wants now.
+           them. How names are asked for and answers are cut is the variant's: sotw.py, delta.py.
+Surprise:  a stream may send several responses of a type before one is answered. Every answer is recorded.
 """
 
+import abc
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf import any_pb2
 
 from lab.controlplane import type_urls
-from lab.controlplane.snapshot import Snapshot
-from lab.controlplane.subscription import FOLLOWERS, Watch
+from lab.controlplane.snapshot import Resources, Snapshot, Versions
+from lab.controlplane.subscription import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,20 @@ class Request:
 
     type_url: str
     names: tuple[str, ...] = ()
+    """All it wants from now on."""
+    nonce: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaRequest:
+    """A DeltaDiscoveryRequest."""
+
+    type_url: str
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    known: Versions = field(default_factory=dict)
+    """What it still holds of an earlier stream; said with the first request of a type."""
     nonce: str = ""
     error: str | None = None
 
@@ -36,10 +50,25 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respond:
+    """A DiscoveryResponse: all of a subscription."""
+
     type_url: str
     version: str
     nonce: str
     resources: tuple[any_pb2.Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RespondDelta:
+    """A DeltaDiscoveryResponse: what is new of a subscription, and what is no more."""
+
+    type_url: str
+    version: str
+    nonce: str
+    resources: Resources = field(default_factory=dict)
+    versions: Versions = field(default_factory=dict)
+    """Of each of the resources."""
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +92,11 @@ class ReportHealth:
     message: str = ""
 
 
-Event = Request | Refreshed
-Command = Respond | Accepted | Rejected | ReportHealth
+Event = Request | DeltaRequest | Refreshed
+Command = Respond | RespondDelta | Accepted | Rejected | ReportHealth
 
 
-class Session:
+class Session(abc.ABC):
     """``nonces`` never repeats a value, not even across the streams of one client."""
 
     def __init__(self, snapshot: Snapshot, nonces: Iterator[str]) -> None:
@@ -82,61 +111,31 @@ class Session:
 
     def on(self, event: Event) -> list[Command]:
         match event:
-            case Request(type_url=type_urls.HEALTH, error=error):
-                return [ReportHealth(healthy=error is None, message=error or "")]
-            case Request():
-                return self._asked(event)
             case Refreshed(snapshot=snapshot):
                 self._snapshot = snapshot
                 return self._changed()
+            case Request(type_url=type_urls.HEALTH) | DeltaRequest(type_url=type_urls.HEALTH):
+                return [ReportHealth(healthy=event.error is None, message=event.error or "")]
+            case _:
+                return self._asked(event)
 
-    def _asked(self, request: Request) -> list[Command]:
-        watch = self._watches.get(request.type_url)
-        if watch is None or not request.nonce:
-            # The first request of this type, or a client that starts over on the same stream: it has nothing.
-            fresh = self._watches[request.type_url] = Watch(type_url=request.type_url, names=request.names)
-            return self._with_follower(fresh)
-        commands = _answered(watch, request)
-        if request.nonce != watch.nonce:
-            return commands
-        added = set(request.names) - set(watch.names)
-        became_everything = bool(watch.names) and not request.names
-        watch.subscribe(request.names)
-        if added or (became_everything and watch.type_url in type_urls.WILDCARD):
-            commands += self._with_follower(watch)
-        return commands
+    @abc.abstractmethod
+    def _asked(self, request: Request | DeltaRequest) -> list[Command]: ...
 
-    def _changed(self) -> list[Command]:
-        commands: list[Command] = []
-        owed: set[str] = set()
-        for type_url in type_urls.PUSH_ORDER:
-            watch = self._watches.get(type_url)
-            if watch is None:
-                continue
-            if type_url in owed or watch.content(self._snapshot) != watch.sent:
-                commands += self._respond(watch)
-                owed.add(FOLLOWERS.get(type_url, ""))
-        return commands
+    @abc.abstractmethod
+    def _changed(self) -> list[Command]: ...
 
-    def _with_follower(self, watch: Watch) -> list[Command]:
-        commands = self._respond(watch)
-        follower = self._watches.get(FOLLOWERS.get(watch.type_url, ""))
-        return commands + self._respond(follower) if follower is not None else commands
+    def _in_push_order(self) -> Iterator[Watch]:
+        return (self._watches[url] for url in type_urls.PUSH_ORDER if url in self._watches)
 
-    def _respond(self, watch: Watch) -> list[Command]:
-        if watch.type_url not in type_urls.PUSH_ORDER:
-            return []  # istiod is silent too about types it has no generator for
-        if watch.type_url not in type_urls.WILDCARD and not watch.names:
-            return []
+    def _offer(self, watch: Watch) -> tuple[str, str]:
+        """Nonce and version of a response that is about to leave."""
         nonce, version = next(self._nonces), self._snapshot.versions.get(watch.type_url, "")
-        content = watch.content(self._snapshot)
-        watch.offer(nonce, version, content)
-        return [
-            Respond(type_url=watch.type_url, version=version, nonce=nonce, resources=tuple(content.values()))
-        ]
+        watch.offer(nonce, version)
+        return nonce, version
 
 
-def _answered(watch: Watch, request: Request) -> list[Command]:
+def answered(watch: Watch, request: Request | DeltaRequest) -> list[Command]:
     version = watch.answer(request.nonce, request.error)
     if version is None:
         return []

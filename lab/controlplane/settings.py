@@ -59,6 +59,9 @@ class Settings:
     max_connection_age: float = MAX_CONNECTION_AGE
     debounce: float = 0.1
     """Seconds of quiet before a change is pushed (PILOT_DEBOUNCE_AFTER); ten of these at most."""
+    resource_versions: bool = True
+    """Whether resources of a delta response carry versions. Off is istiod 1.29: they are empty, and a client
+    that reconnects gets everything again."""
     poll: float = 0.2
     """Seconds between two looks at the resource directory."""
     allocation: Allocation = Allocation.NEXT_FREE

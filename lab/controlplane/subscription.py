@@ -1,8 +1,9 @@
-"""What one stream has asked for of one type, and what it was last given: the part every ADS codec shares.
+"""What one stream has asked for of one type, and what it was last given: the part both variants share.
 
-Owns:      which resources a subscription gets out of a snapshot, and which type must follow which.
-Does not:  know how a codec writes requests and responses (session.py is state of the world; delta is a
-           second one beside it), nor streams, clocks or tasks.
+Owns:      which resources a subscription gets out of a snapshot, the record of what was acknowledged and
+           refused, and which type must follow which.
+Does not:  know how requests change a subscription and responses are cut (sotw.py, delta.py), nor streams,
+           clocks or tasks.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from google.protobuf import any_pb2
 
 from lab.controlplane import type_urls
-from lab.controlplane.snapshot import Resources, Snapshot
+from lab.controlplane.snapshot import Snapshot, Versions
 from lab.controlplane.snapshot.packing import pack
 
 FOLLOWERS: Final[Mapping[str, str]] = {
@@ -27,6 +28,9 @@ along."""
 EVERYTHING: Final = "*"
 """The name that spells out what no names at all mean too."""
 
+NONE_SUCH: Final = ""
+"""The version of a resource that was asked for by name and that nobody serves."""
+
 MAX_OFFERS: Final = 32
 """Responses of one type that may be unanswered before the oldest is forgotten. A client that is this far
 behind will answer a newer one; only the record of what it accepted loses an entry."""
@@ -38,10 +42,13 @@ class Watch:
 
     type_url: str
     names: tuple[str, ...] = ()
-    """Empty means everything for a wildcard type and nothing for the others."""
+    """Asked for by name."""
+    everything: bool = False
+    """Asked for whatever there is, which only the wildcard types grant."""
     nonce: str = ""
-    """Of the newest response; an answer to any other does not change the subscription."""
-    sent: Resources | None = None
+    """Of the newest response."""
+    sent: dict[str, str] = field(default_factory=dict)
+    """Name to version of what the client was told last, as far as it still asks for it."""
     offers: dict[str, str] = field(default_factory=dict)
     """Nonce to version of responses that nobody answered yet, oldest first."""
     accepted: str = ""
@@ -50,14 +57,16 @@ class Watch:
     """Version of the last response that was refused, and why, until a later one is accepted."""
     reason: str = ""
 
-    def subscribe(self, names: tuple[str, ...]) -> None:
-        """What is no longer asked for was never sent, as far as later changes are concerned."""
-        self.names = names
-        if self.sent is not None and names and EVERYTHING not in names:
-            self.sent = {name: self.sent[name] for name in names if name in self.sent}
+    def wanted(self, snapshot: Snapshot) -> Versions:
+        """What this subscription is about, name by name; NONE_SUCH where nobody serves the name."""
+        served = snapshot.digests_of(self.type_url)
+        if self.everything and not self.names:
+            return served
+        named = {name: served.get(name, NONE_SUCH) for name in self.names}
+        return {**named, **served} if self.everything else named
 
-    def offer(self, nonce: str, version: str, resources: Resources) -> None:
-        self.nonce, self.sent = nonce, resources
+    def offer(self, nonce: str, version: str) -> None:
+        self.nonce = nonce
         self.offers[nonce] = version
         if len(self.offers) > MAX_OFFERS:
             del self.offers[next(iter(self.offers))]
@@ -74,16 +83,7 @@ class Watch:
             self.rejected, self.reason = version, error
         return version
 
-    def content(self, snapshot: Snapshot) -> Resources:
-        """What this subscription gets. A cluster nobody knows has no endpoints, which is an answer; a route
-        nobody knows is left out, since leaving it out is how Envoy is told that there is none."""
-        resources = snapshot.of(self.type_url)
-        if self.type_url in type_urls.WILDCARD and (not self.names or EVERYTHING in self.names):
-            return resources
-        if self.type_url == type_urls.ENDPOINT:
-            return {name: resources.get(name) or _nothing_behind(name) for name in self.names}
-        return {name: resources[name] for name in self.names if name in resources}
 
-
-def _nothing_behind(cluster: str) -> any_pb2.Any:
+def nothing_behind(cluster: str) -> any_pb2.Any:
+    """A cluster nobody knows has no endpoints, which is an answer: Envoy waits for one."""
     return pack(ClusterLoadAssignment(cluster_name=cluster))

@@ -16,6 +16,7 @@ def _connection(connection: Connection) -> dict[str, Any]:
     proxy = connection.proxy
     return {
         "connection": connection.id,
+        "variant": connection.variant.name,
         "proxy": proxy.name,
         "cluster": proxy.cluster_id,
         "addresses": list(proxy.ips),

@@ -8,8 +8,8 @@ Surprise:  bytes are deterministic: the same world gives the same bytes, so a ve
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Self
 
 from envoy.config.listener.v3.listener_pb2 import Listener
 from google.protobuf import any_pb2
@@ -30,6 +30,9 @@ from lab.controlplane.snapshot.view import view
 Resources = Mapping[str, any_pb2.Any]
 """Resource name -> resource, in the order they are sent."""
 
+Versions = Mapping[str, str]
+"""Resource name -> version, in the same order."""
+
 _VERSION_DIGITS: Final = 16
 """64 bits of the digest: enough to tell versions apart, short enough to read in a log line."""
 
@@ -39,14 +42,27 @@ class Snapshot:
     """``resources[type_url][name]``; the name table is one resource with an empty name."""
 
     resources: Mapping[str, Resources]
-    versions: Mapping[str, str]
+    versions: Versions
     """Per type, changes exactly when a resource of the type changes; equal over restarts."""
+    digests: Mapping[str, Versions] = field(init=False)
+    """Per type and resource, of its bytes alone."""
     warnings: tuple[str, ...] = ()
     """What the resources ask for and this control plane does not serve, one line each."""
+
+    @classmethod
+    def of_resources(cls, resources: Mapping[str, Resources], warnings: tuple[str, ...] = ()) -> Self:
+        versions = {url: _version(_digests(each)) for url, each in resources.items()}
+        return cls(resources=resources, versions=versions, warnings=warnings)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digests", {url: _digests(each) for url, each in self.resources.items()})
 
     def of(self, type_url: str) -> Resources:
         """A type that is not served is a type without resources."""
         return self.resources.get(type_url, {})
+
+    def digests_of(self, type_url: str) -> Versions:
+        return self.digests.get(type_url, {})
 
 
 def build(world: World, proxy: Proxy, mesh: Mesh) -> Snapshot:
@@ -61,8 +77,16 @@ def build(world: World, proxy: Proxy, mesh: Mesh) -> Snapshot:
         type_urls.ROUTE: {each.name: pack(each) for each in routes(seen)},
         type_urls.NAME_TABLE: {"": table},
     }
-    versions = {type_url: _version(each) for type_url, each in resources.items()}
-    return Snapshot(resources=resources, versions=versions, warnings=seen.warnings)
+    return Snapshot.of_resources(resources, seen.warnings)
+
+
+def _digests(resources: Resources) -> Versions:
+    return {name: digest(each) for name, each in resources.items()}
+
+
+def digest(resource: any_pb2.Any) -> str:
+    """The version of one resource: of its bytes alone."""
+    return hashlib.sha256(resource.value).hexdigest()[:_VERSION_DIGITS]
 
 
 def _first_of_each_name(listeners: Iterable[Listener]) -> Resources:
@@ -73,9 +97,8 @@ def _first_of_each_name(listeners: Iterable[Listener]) -> Resources:
     return named
 
 
-def _version(resources: Resources) -> str:
-    digest = hashlib.sha256()
-    for name, resource in resources.items():
-        digest.update(b"%d %s %d " % (len(name), name.encode(), len(resource.value)))
-        digest.update(resource.value)
-    return digest.hexdigest()[:_VERSION_DIGITS]
+def _version(digests: Versions) -> str:
+    together = hashlib.sha256()
+    for name, version in digests.items():
+        together.update(b"%d %s %s " % (len(name), name.encode(), version.encode()))
+    return together.hexdigest()[:_VERSION_DIGITS]

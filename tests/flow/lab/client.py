@@ -110,25 +110,95 @@ class Stream:
         await self.ask(type_urls.HEALTH, error=error)
 
 
+@dataclass
+class DeltaStream:
+    """One delta ADS stream, and what its client holds: version by name by type."""
+
+    call: Any
+    first_node: base_pb2.Node | None
+    held: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def ask(
+        self,
+        type_url: str,
+        *subscribe: str,
+        drop: tuple[str, ...] = (),
+        known: dict[str, str] | None = None,
+        nonce: str = "",
+        error: str | None = None,
+    ) -> None:
+        request = discovery_pb2.DeltaDiscoveryRequest(
+            type_url=type_url,
+            resource_names_subscribe=subscribe,
+            resource_names_unsubscribe=drop,
+            initial_resource_versions=known,
+            response_nonce=nonce,
+            node=self.first_node,
+            error_detail=None if error is None else status_pb2.Status(code=13, message=error),
+        )
+        self.first_node = None
+        await self.call.write(request)
+
+    async def answer(self) -> discovery_pb2.DeltaDiscoveryResponse:
+        """Raises AioRpcError or Ended when the stream ends instead."""
+        response = await self.call.read()
+        if not isinstance(response, discovery_pb2.DeltaDiscoveryResponse):
+            raise Ended(await self.call.code())
+        return response
+
+    async def accept(self, response: discovery_pb2.DeltaDiscoveryResponse) -> None:
+        held = self.held.setdefault(response.type_url, {})
+        held |= {each.name: each.version for each in response.resources}
+        for name in response.removed_resources:
+            held.pop(name, None)
+        await self.ask(response.type_url, nonce=response.nonce)
+
+    async def get(self, type_url: str, *subscribe: str) -> discovery_pb2.DeltaDiscoveryResponse:
+        """Ask, with what an earlier stream left here, receive, acknowledge."""
+        await self.ask(type_url, *subscribe, known=self.held.get(type_url))
+        return await self.next(type_url)
+
+    async def next(self, type_url: str) -> discovery_pb2.DeltaDiscoveryResponse:
+        response = await self.answer()
+        assert response.type_url == type_url
+        await self.accept(response)
+        return response
+
+
 @contextlib.asynccontextmanager
-async def stream(
+async def stream(control_plane: ControlPlane, **how: Any) -> AsyncIterator[Stream]:
+    """State of the world; ``how`` is ``call``'s."""
+    async with call(control_plane, "StreamAggregatedResources", **how) as (opened, its_node):
+        yield Stream(call=opened, first_node=its_node)
+
+
+@contextlib.asynccontextmanager
+async def delta_stream(control_plane: ControlPlane, **how: Any) -> AsyncIterator[DeltaStream]:
+    async with call(control_plane, "DeltaAggregatedResources", **how) as (opened, its_node):
+        yield DeltaStream(call=opened, first_node=its_node)
+
+
+@contextlib.asynccontextmanager
+async def call(
     control_plane: ControlPlane,
+    method: str,
     *,
     token: str | None = "valid",
     identity: tuple[bytes, bytes] | None = None,
+    timeout: float = PATIENCE,
     **metadata: Any,
-) -> AsyncIterator[Stream]:
+) -> AsyncIterator[tuple[Any, base_pb2.Node]]:
     """Of the story's VM, with a token of its account unless told otherwise."""
     if token == "valid":
         token = control_plane.issue_token("istio-demo", "vm")
     async with channel(control_plane, identity=identity) as to:
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(to)
         headers = bearer(token) if token is not None else ()
-        call = stub.StreamAggregatedResources(metadata=headers, timeout=PATIENCE)
+        opened = getattr(stub, method)(metadata=headers, timeout=timeout)
         try:
-            yield Stream(call=call, first_node=node(**metadata))
+            yield opened, node(**metadata)
         finally:
-            call.cancel()
+            opened.cancel()
 
 
 def new_csr(

@@ -6,7 +6,6 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,13 @@ from tests.flow.lab.test_streams import SECOND_SERVICE
 
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+RULE = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: nginx, namespace: istio-demo}
+spec: {host: nginx.jd.com, subsets: [{name: vm, labels: {class: vm}}]}
+"""
+"""Changes the service's own cluster too, which Envoy then warms anew."""
 ADS_TYPES = {type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE}
 
 
@@ -41,7 +47,7 @@ def cluster(name: str, address: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def bootstrap(control_plane: ControlPlane, folder: Path) -> dict[str, Any]:
+def bootstrap(control_plane: ControlPlane, folder: Path, api_type: str) -> dict[str, Any]:
     at = control_plane.listening
     root = {"trusted_ca": {"inline_string": control_plane.root_pem.decode()}}
     context = {"validation_context": root, "alpn_protocols": ["h2"]}
@@ -64,7 +70,7 @@ def bootstrap(control_plane: ControlPlane, folder: Path) -> dict[str, Any]:
         },
         "dynamic_resources": {
             "ads_config": {
-                "api_type": "GRPC",
+                "api_type": api_type,
                 "transport_api_version": "V3",
                 "set_node_on_first_message_only": True,
                 "grpc_services": [
@@ -81,15 +87,15 @@ def bootstrap(control_plane: ControlPlane, folder: Path) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def envoy_on(control_plane: ControlPlane, folder: Path) -> AsyncIterator[Path]:
-    """The file that holds its admin address."""
+async def envoy_on(control_plane: ControlPlane, folder: Path, api_type: str = "GRPC") -> AsyncIterator[Path]:
+    """The file that holds its admin address. ``api_type`` chooses the variant: GRPC or DELTA_GRPC."""
     wire = grpc.aio.server()
     wire.add_generic_rpc_handlers(Server({SECRET: secrets()}).handlers())
     wire.add_insecure_port(f"unix:{folder}/sds.sock")
     await wire.start()
     config = folder / "bootstrap.json"
     config.touch(0o600)
-    config.write_text(json.dumps(bootstrap(control_plane, folder)))
+    config.write_text(json.dumps(bootstrap(control_plane, folder, api_type)))
     with (folder / "log").open("w") as log:
         process = await asyncio.create_subprocess_exec(
             *(str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "1"),
@@ -115,7 +121,7 @@ def without_real_sockets(control_plane: ControlPlane) -> None:
             listener = Listener.FromString(listeners[name].value)
             listener.bind_to_port.value = False
             listeners[name] = pack(listener)
-        return replace(snapshot, resources={**snapshot.resources, type_urls.LISTENER: listeners})
+        return Snapshot.of_resources({**snapshot.resources, type_urls.LISTENER: listeners})
 
     control_plane.ads.build = build
 
@@ -125,7 +131,7 @@ def versions(control_plane: ControlPlane) -> dict[str, str]:
 
 
 async def active(admin: Path) -> tuple[set[str], set[str]]:
-    """Names of clusters and of listeners in use; whatever still warms is not among them."""
+    """Names of clusters and of listeners in use; empty while anything still warms."""
 
     def ask() -> dict[str, Any]:
         with urllib.request.urlopen(f"http://{admin.read_text()}/config_dump", timeout=PATIENCE) as answer:
@@ -134,6 +140,9 @@ async def active(admin: Path) -> tuple[set[str], set[str]]:
     found = await asyncio.to_thread(ask)
     clusters = found["ClustersConfigDump"].get("dynamic_active_clusters", [])
     listeners = found["ListenersConfigDump"].get("dynamic_listeners", [])
+    warms = "dynamic_warming_clusters" in found["ClustersConfigDump"]
+    if warms or any("warming_state" in each for each in listeners):
+        return set(), set()
     return (
         {each["cluster"]["name"] for each in clusters},
         {each["name"] for each in listeners if "active_state" in each},
@@ -141,8 +150,9 @@ async def active(admin: Path) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.usefixtures("without_real_sockets")
+@pytest.mark.parametrize("api_type", ["GRPC", "DELTA_GRPC"])
 async def test_envoy_takes_the_first_configuration_and_every_change_of_it(
-    control_plane: ControlPlane, tmp_path: Path
+    control_plane: ControlPlane, tmp_path: Path, api_type: str
 ) -> None:
     def served(lab: ControlPlane) -> tuple[set[str], set[str]]:
         snapshot = lab.snapshot(lab.connections[0].proxy)
@@ -153,7 +163,7 @@ async def test_envoy_takes_the_first_configuration_and_every_change_of_it(
             while await active(tmp_path / "admin") != served(control_plane):  # noqa: ASYNC110  # a process
                 await asyncio.sleep(0.1)
 
-    async with envoy_on(control_plane, tmp_path) as admin:
+    async with envoy_on(control_plane, tmp_path, api_type) as admin:
         await control_plane.until(lambda lab: versions(lab).keys() >= ADS_TYPES, timeout=PATIENCE)
         await settled()
 
@@ -166,6 +176,12 @@ async def test_envoy_takes_the_first_configuration_and_every_change_of_it(
 
         control_plane.delete("ServiceEntry", "istio-demo", "second")
         await control_plane.until(lambda lab: versions(lab) == before, timeout=PATIENCE)
+        await settled()
+
+        control_plane.apply(RULE)
+        await control_plane.until(
+            lambda lab: versions(lab)[type_urls.CLUSTER] != before[type_urls.CLUSTER], timeout=PATIENCE
+        )
         await settled()
 
         dropped = control_plane.connections[0].id

@@ -8,12 +8,11 @@ import grpc
 import grpc.aio
 import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
-from envoy.service.discovery.v3 import ads_pb2_grpc
 
 from lab.controlplane import type_urls
 from lab.controlplane._pb import nds_pb2
 from lab.controlplane.server import ControlPlane
-from tests.flow.lab.client import SILENCE, Stream, certificate, channel, new_csr, private_pem, stream
+from tests.flow.lab.client import SILENCE, DeltaStream, Stream, certificate, new_csr, private_pem, stream
 
 NGINX = "outbound|80||nginx.jd.com"
 
@@ -38,7 +37,7 @@ async def refusal(control_plane: ControlPlane, **how: Any) -> tuple[grpc.StatusC
     return caught.value.code(), caught.value.details() or ""
 
 
-async def silence(mine: Stream) -> None:
+async def silence(mine: Stream | DeltaStream) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(SILENCE):
             await mine.answer()
@@ -228,12 +227,3 @@ async def test_a_node_that_does_not_say_who_it_is_is_an_invalid_argument(control
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await mine.answer()
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def test_delta_is_not_served_yet(control_plane: ControlPlane) -> None:
-    async with channel(control_plane) as to:
-        call = ads_pb2_grpc.AggregatedDiscoveryServiceStub(to).DeltaAggregatedResources(timeout=2)
-        await call.done_writing()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call.read()
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,6 +1,7 @@
 """One ADS stream, state of the world, as a transcript: what the client says, what it is told."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from google.protobuf import any_pb2
@@ -14,9 +15,9 @@ from lab.controlplane.session import (
     ReportHealth,
     Request,
     Respond,
-    Session,
 )
 from lab.controlplane.snapshot import Snapshot
+from lab.controlplane.sotw import SotwSession
 from lab.controlplane.subscription import MAX_OFFERS
 from lab.controlplane.type_urls import CLUSTER, ENDPOINT, HEALTH, LISTENER, NAME_TABLE, ROUTE
 
@@ -37,11 +38,11 @@ def world(version: str, **changes: dict[str, str]) -> Snapshot:
         url: {name: resource(text) for name, text in content[key].items()} for key, url in types.items()
     }
     resources[NAME_TABLE] = {"": resource("names")}
-    return Snapshot(resources=resources, versions=dict.fromkeys(resources, version))
+    return replace(Snapshot.of_resources(resources), versions=dict.fromkeys(resources, version))
 
 
-def session() -> Session:
-    return Session(world("1"), (str(number) for number in itertools.count(1)))
+def session() -> SotwSession:
+    return SotwSession(world("1"), (str(number) for number in itertools.count(1)))
 
 
 def told(type_url: str, nonce: str, *content: str | any_pb2.Any, version: str = "1") -> Respond:
@@ -53,7 +54,7 @@ def ask(type_url: str, *names: str, nonce: str = "", error: str | None = None) -
     return Request(type_url=type_url, names=names, nonce=nonce, error=error)
 
 
-def play(one: Session, *script: Event | list[Command]) -> None:
+def play(one: SotwSession, *script: Event | list[Command]) -> None:
     """Events go in; each list is what must have come out by then."""
     seen: list[Command] = []
     for line in script:
