@@ -6,7 +6,8 @@ Does not:  understand any kind (resources.py) or hold resources (store.py).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -14,14 +15,24 @@ import yaml
 from lab.controlplane.kinds.metadata import DEFAULT_NAMESPACE
 from lab.controlplane.registry import Key
 
-_BOUNDARY: Final = re.compile(r"^---[ \t]*(?:#.*)?\n", re.MULTILINE)
+_BOUNDARY: Final = re.compile(r"\n---[ \t]*(?:#.*)?(?=\n)")
+"""Begins with the end of the line before: a literal start makes the search ten times as fast."""
 
 Document = dict[str, Any]
 
 
-def documents(text: str) -> dict[Key, Document]:
-    """Every document that has a kind and a name; items of a List count each. The text must be good YAML."""
-    return {key: each for value in yaml.safe_load_all(text) for key, each in _keyed(value)}
+def documents(values: Iterable[object]) -> dict[Key, Document]:
+    """Every document that has a kind and a name; items of a List count each."""
+    return {key: each for value in values for key, each in _keyed(value)}
+
+
+def split(text: str) -> list[str]:
+    """The text of each document, comments and empty ones included; what is left of it is the boundaries."""
+    chunks, start = [], 0
+    for boundary in _BOUNDARY.finditer("\n" + text):
+        chunks.append(text[start : boundary.start()])
+        start = boundary.end()
+    return [*chunks, text[start:]]
 
 
 def key_of_document(document: Mapping[str, Any]) -> Key | None:
@@ -39,26 +50,41 @@ def key_of_document(document: Mapping[str, Any]) -> Key | None:
     return kind, metadata.get("namespace") or DEFAULT_NAMESPACE, name
 
 
-def with_document(text: str, key: Key, document: Document | None) -> str:
-    """``text`` with the document of this key replaced (``None``: taken out), or added at the end.
+def with_documents(
+    text: str,
+    changes: Mapping[Key, Document | None],
+    known: Mapping[str, Collection[Key]] = MappingProxyType({}),
+) -> str:
+    """``text`` with the documents of these keys replaced (None: taken out), or added at the end.
 
-    All other documents keep every character, comments included.
+    All other documents keep every character, comments included. ``known``: what the text of a document is
+    about, for those that need not be read again.
     """
-    chunks = [chunk for chunk in _BOUNDARY.split(text) if chunk.strip()]
+    missing = dict(changes)
     new: list[str] = []
-    found = False
-    for chunk in chunks:
-        value = yaml.safe_load(chunk)
-        if key not in dict(_keyed(value)):
+    for chunk in split(text):
+        if not chunk.strip():
+            continue
+        keys = known[chunk] if chunk in known else [key for key, _ in _keyed(_load(chunk))]
+        found = {key: changes[key] for key in keys if key in changes}
+        if not found:
             new.append(chunk if chunk.endswith("\n") else chunk + "\n")
             continue
-        found = True
-        changed = _within(value, key, document)
+        changed = _within(_load(chunk), found)
         if changed is not None:
-            new.append(yaml.safe_dump(changed, allow_unicode=True))
-    if not found and document is not None:
-        new.append(yaml.safe_dump(document, allow_unicode=True))
+            new.append(_dump(changed))
+        for key in found:
+            missing.pop(key, None)
+    new += [_dump(document) for document in missing.values() if document is not None]
     return "---\n".join(new)
+
+
+def _load(chunk: str) -> Any:
+    return yaml.load(chunk, Loader=yaml.CSafeLoader)
+
+
+def _dump(document: Document) -> str:
+    return yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=True)
 
 
 def _keyed(value: object) -> Iterator[tuple[Key, Document]]:
@@ -73,8 +99,8 @@ def _keyed(value: object) -> Iterator[tuple[Key, Document]]:
         yield key, value
 
 
-def _within(value: Document, key: Key, document: Document | None) -> Document | None:
+def _within(value: Document, changes: Mapping[Key, Document | None]) -> Document | None:
     if value.get("kind") != "List":
-        return document
-    items = [document if key_of_document(item) == key else item for item in value["items"]]
+        return next(iter(changes.values()))
+    items = [changes.get(key_of_document(item), item) for item in value["items"]]  # type: ignore[arg-type]
     return {**value, "items": [item for item in items if item is not None]}

@@ -4,6 +4,7 @@ Owns:      the files below the state directory: one per entry, and one for the a
 Does not:  merge this with what users wrote (store.py).
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import yaml
 
 from lab.controlplane import disk
-from lab.controlplane.addresses import Leases
+from lab.controlplane.addresses import Leases, ServiceKey
 from lab.controlplane.kinds.workload import WorkloadEntry
 from lab.controlplane.registry import Key, key_of
 from lab.controlplane.resources import parse, to_document, to_yaml
@@ -30,6 +31,7 @@ class Records:
     def __init__(self, state: Path) -> None:
         self._places = {True: state / "entries", False: state / "overlays"}
         self._leases = state / "addresses.yaml"
+        self._lines: dict[tuple[ServiceKey, str], str] = {}
 
     def load(self) -> dict[Key, Record]:
         found: dict[Key, Record] = {}
@@ -51,16 +53,21 @@ class Records:
     def load_leases(self) -> Leases:
         if not self._leases.exists():
             return Leases()
-        stored: Mapping[str, Any] = yaml.safe_load(self._leases.read_text())
+        stored: Mapping[str, Any] = yaml.load(self._leases.read_text(), Loader=yaml.CSafeLoader)
         held = {(each["namespace"], each["name"], each["host"]): each["address"] for each in stored["held"]}
         return Leases(held=held, last=stored["last"])
 
     def save_leases(self, leases: Leases) -> None:
-        held = [
-            {"namespace": namespace, "name": name, "host": host, "address": address}
-            for (namespace, name, host), address in leases.held.items()
-        ]
-        disk.write(self._leases, to_yaml([{"held": held, "last": leases.last}]).encode(), mode=0o644)
+        """A line is made once: this happens with every new service, and there may be ten thousand."""
+        held = leases.held
+        self._lines = {each: self._lines.get(each) or _lease(*each) for each in held.items()}
+        text = f"last: {leases.last}\nheld:{'' if held else ' []'}\n{''.join(self._lines.values())}"
+        disk.write(self._leases, text.encode(), mode=0o644)
 
     def _path(self, key: Key, *, created: bool) -> Path:
         return self._places[created] / f"{key[1]}.{key[2]}.yaml"
+
+
+def _lease(key: ServiceKey, address: str) -> str:
+    namespace, name, host = key
+    return f"- {json.dumps({'namespace': namespace, 'name': name, 'host': host, 'address': address})}\n"

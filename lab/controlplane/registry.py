@@ -89,6 +89,10 @@ class World:
                 )
             resources[key] = resource
         kept = {key: resource for key, resource in resources.items() if resource is not None}
+        if all(
+            self.resources.get(key) is kept.get(key) for key in (*gone, *kept) if key[0] == ServiceEntry.KIND
+        ):
+            return replace(self, resources=kept)
         entries = [each for each in kept.values() if isinstance(each, ServiceEntry)]
         return replace(self, resources=kept, leases=addresses.renew(entries, self.leases))
 

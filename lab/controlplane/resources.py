@@ -67,8 +67,9 @@ _READERS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[Field], Resource]]
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Times stay the strings they are in the document, as they do for kubectl."""
+class _Loader(yaml.CSafeLoader):
+    """libyaml's, which is eight times as fast. Times stay the strings they are in the document, as they do
+    for kubectl."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -83,10 +84,13 @@ class Parsed:
 
     resources: tuple[Resource, ...]
     warnings: tuple[str, ...]
+    values: tuple[object, ...] = ()
+    """The documents themselves, empty ones (None) included."""
 
 
-def parse(text: str, *, file: str) -> Parsed:
-    """All documents of one YAML text. Raises `BadDocument` for the first that cannot be served."""
+def parse(text: str, *, file: str, first: int = 1) -> Parsed:
+    """All documents of one YAML text, of which the first has the number ``first``. Raises `BadDocument` for
+    the first that cannot be served."""
     try:
         values = list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as why:
@@ -94,10 +98,10 @@ def parse(text: str, *, file: str) -> Parsed:
         raise BadDocument(f"{file}: not YAML: {' '.join(str(why).split())}: correct that line") from why
     resources: list[Resource] = []
     warnings: list[str] = []
-    for number, value in enumerate(values, start=1):
+    for number, value in enumerate(values, start=first):
         if value is not None:
             _parse_one(Field(Place(file=file, number=number), "", value), resources, warnings)
-    return Parsed(resources=tuple(resources), warnings=tuple(warnings))
+    return Parsed(resources=tuple(resources), warnings=tuple(warnings), values=tuple(values))
 
 
 def to_document(resource: WorkloadEntry | WorkloadGroup) -> dict[str, object]:

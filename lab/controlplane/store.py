@@ -9,9 +9,10 @@ Surprise:  a user's file always wins: our record of the same entry then only len
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from lab.controlplane.documents import Document, documents
 from lab.controlplane.kinds.kubernetes import Namespace
@@ -25,6 +26,10 @@ from lab.controlplane.resources import Resource, parse, to_document
 from lab.controlplane.timestamps import rfc3339
 
 log = logging.getLogger("config")
+
+
+_REST: Final = 9
+"""So many times as long as a look took, the next one waits."""
 
 
 class NotThere(KeyError):
@@ -44,30 +49,29 @@ class Store:
         self._created: dict[Key, int] = {}
         self._version = 0
         self.changed = asyncio.Event()
-        files.scan()
-        self._rebuild()
+        self._install([*files.take(files.look()), *self._own])
 
     def scan(self) -> None:
-        if self._files.scan():
-            self._rebuild()
+        self._install(self._files.take(self._files.look()))
 
     async def watch(self, every: float) -> None:
-        """``every`` is in seconds; endless."""
+        """``every`` is in seconds; endless. Looking and reading happen beside the event loop, and never take
+        more than a tenth of the time."""
         while True:
-            await asyncio.sleep(every)
-            self.scan()
+            began = time.monotonic()
+            seen = await asyncio.to_thread(self._files.look)
+            self._install(self._files.take(seen))
+            await asyncio.sleep(max(every, _REST * (time.monotonic() - began)))
 
     def apply(self, text: str) -> list[Key]:
         """Every document of a YAML text into the resource directory. Raises BadDocument, and then changes
         nothing."""
         parsed = parse(text, file="(applied)")
-        found = documents(text)
+        found = documents(parsed.values)
         for warning in parsed.warnings:
             log.warning("%s", warning)
         keys = [key_of(each) for each in parsed.resources]
-        for key in keys:
-            self._files.put(key, found[key])
-        self.scan()
+        self._install(self._files.take(self._files.put({key: found[key] for key in keys})))
         return keys
 
     def delete(self, key: Key) -> None:
@@ -76,9 +80,7 @@ class Store:
             raise NotThere(key)
         self._own.pop(key, None)
         self._records.forget(key)
-        self._files.remove(key)
-        self._files.scan()
-        self._rebuild()
+        self._install([key, *self._files.take(self._files.put({key: None}))])
 
     def record(self, entry: WorkloadEntry) -> None:
         """An entry that we made, or our view of a user's entry."""
@@ -87,13 +89,13 @@ class Store:
         created = known.created if known is not None else self._files.holder(key) is None
         self._own[key] = Record(entry=entry, created=created)
         self._records.save(self._own[key])
-        self._rebuild()
+        self._install([key])
 
     def forget(self, key: Key) -> None:
         """What we know about a user's entry; the entry itself stays."""
         self._own.pop(key, None)
         self._records.forget(key)
-        self._rebuild()
+        self._install([key])
 
     def document(self, key: Key) -> Document:
         """As ``kubectl get -o yaml`` would show it. Raises NotThere."""
@@ -103,9 +105,7 @@ class Store:
         if isinstance(resource, WorkloadEntry | WorkloadGroup):
             document: Document = to_document(resource)
         else:
-            document = next(
-                file.documents[key] for file in self._files.files.values() if key in file.documents
-            )
+            document = self._files.document(key)
         return {**document, "metadata": {**document["metadata"], **self._served(resource)}}
 
     @property
@@ -126,26 +126,25 @@ class Store:
             del served["namespace"]
         return served
 
-    def _rebuild(self) -> None:
+    def _install(self, keys: Iterable[Key]) -> None:
+        """What these keys mean may have changed."""
         old = self.world
-        self.world = old.exchange(old.resources, self._resources())
+        changed = {key: now for key in keys if (now := self._resource(key)) != old.resources.get(key)}
+        if not changed:
+            return
+        new = [resource for resource in changed.values() if resource is not None]
+        self.world = old.exchange(changed.keys() & old.resources.keys(), new)
         if self.world.leases != old.leases:
             self._records.save_leases(self.world.leases)
-        self._count(old)
+        self._count(changed)
         self.changed.set()
 
-    def _resources(self) -> Iterator[Resource]:
-        seen: set[Key] = set()
-        for path, file in self._files.files.items():
-            for key, resource in file.resources.items():
-                if key in seen:
-                    log.error("%s: %s %s/%s is already in another file; ignored here", path, *key)
-                    continue
-                seen.add(key)
-                yield self._with_record(key, resource)
-        for key, record in self._own.items():
-            if record.created and key not in seen:
-                yield record.entry
+    def _resource(self, key: Key) -> Resource | None:
+        resource = self._files.resource(key)
+        if resource is not None:
+            return self._with_record(key, resource)
+        record = self._own.get(key)
+        return record.entry if record is not None and record.created else None
 
     def _with_record(self, key: Key, resource: Resource) -> Resource:
         record = self._own.get(key)
@@ -157,12 +156,12 @@ class Store:
         metadata = replace(resource.metadata, annotations={**resource.metadata.annotations, **lent})
         return replace(resource, metadata=metadata, conditions=record.entry.conditions)
 
-    def _count(self, old: World) -> None:
-        for key, resource in self.world.resources.items():
-            if old.resources.get(key) != resource or key not in self._versions:
-                self._version += 1
-                self._versions[key] = self._version
-                self._created.setdefault(key, self._now())
-        for key in self._versions.keys() - self.world.resources.keys():
-            del self._versions[key]
-            del self._created[key]
+    def _count(self, changed: Mapping[Key, Resource | None]) -> None:
+        for key, resource in changed.items():
+            if resource is None:
+                del self._versions[key]
+                del self._created[key]
+                continue
+            self._version += 1
+            self._versions[key] = self._version
+            self._created.setdefault(key, self._now())

@@ -4,7 +4,9 @@ from typing import Any
 
 import yaml
 
-from lab.controlplane.documents import documents, key_of_document, with_document
+from lab.controlplane import documents as files
+from lab.controlplane.documents import Document, key_of_document, with_documents
+from lab.controlplane.registry import Key
 
 TWO = """# the first
 kind: A
@@ -20,6 +22,14 @@ TWO_KEY = ("B", "there", "two")
 
 def doc(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"kind": kind, "metadata": {"name": name, **more}}
+
+
+def documents(text: str) -> dict[Key, Document]:
+    return files.documents(yaml.safe_load_all(text))
+
+
+def with_document(text: str, key: Key, document: Document | None) -> str:
+    return with_documents(text, {key: document})
 
 
 def test_every_document_is_found_by_kind_namespace_and_name() -> None:
@@ -73,3 +83,22 @@ def test_a_certificate_inside_a_document_is_no_boundary() -> None:
         ONE_KEY,
         TWO_KEY,
     ]
+
+
+def test_several_change_at_once() -> None:
+    changed = with_documents(
+        TWO,
+        {
+            ONE_KEY: None,
+            TWO_KEY: doc("B", "two", namespace="there", labels={}),
+            ("C", "default", "c"): doc("C", "c"),
+        },
+    )
+    assert list(documents(changed)) == [TWO_KEY, ("C", "default", "c")]
+    assert documents(changed)[TWO_KEY]["metadata"]["labels"] == {}
+
+
+def test_a_text_whose_keys_are_known_is_not_read() -> None:
+    first, second = files.split(TWO)
+    known = {first: (ONE_KEY,), second: (("not", "what it", "says"),)}
+    assert with_documents(TWO, {TWO_KEY: None}, known) == TWO.replace("---   # and the second", "---")
