@@ -18,8 +18,8 @@ demo: setup ## plays the documents' story in front of you; KEEP=1 leaves the lab
 deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 	@packaging/deb/build.sh
 
-test: setup ## everything, in CI's order, as root
-	@lab/setup/test.sh format lint types unit flow netns
+test: packagers ## everything, in CI's order, as root
+	@lab/setup/test.sh format lint types unit flow netns package
 
 check: ## under a minute: format, lint, types, unit and architecture tests
 	@lab/setup/test.sh format lint types unit

@@ -42,6 +42,9 @@ code of ours reaches; the standard library says ImportError and does without.
 C_LIBRARY: Final = re.compile(r"(libc|libm|libdl|librt|libpthread|ld-linux-x86-64)\.so\.")
 """The machine's own: the package depends on it."""
 
+EXPAT: Final = "libexpat.so.1"
+EXPAT_OBJECTS: Final = Path(sysconfig.get_config_var("LIBDIR"), "libexpat.a")
+
 
 def take_along(target: Path) -> None:
     """Raises OSError or CalledProcessError. ``target`` is a tree of its own afterwards: bin/python3, lib/."""
@@ -54,6 +57,7 @@ def take_along(target: Path) -> None:
     shutil.copy2(INTERPRETER, program)
     modules = [_copy(module, home / "lib-dynload") for module in _machine_modules()]
     libraries = [_copy(library, target / "lib") for library in sorted(_libraries([program, *modules]))]
+    _relink_expat(target / "lib" / EXPAT)
     _find(program, "$ORIGIN/../lib")
     for module in modules:
         _find(module, "$ORIGIN/../..")
@@ -120,6 +124,18 @@ def _copy(source: Path, directory: Path) -> Path:
 def _find(path: Path, where: str) -> None:
     """Tells the linker where the libraries of ``path`` are; a variable would tell every child, too."""
     subprocess.run(["patchelf", "--set-rpath", where, str(path)], check=True)
+
+
+def _relink_expat(target: Path) -> None:
+    """Debian's libexpat takes a random number from ``arc4random_buf``, which came with glibc 2.36. The objects
+    it was made of are in libexpat1-dev; ``getentropy`` has the same arguments and is older.
+    """
+    archive = target.with_suffix(".a")
+    rename = ["objcopy", "--redefine-sym", "arc4random_buf=getentropy", str(EXPAT_OBJECTS), str(archive)]
+    subprocess.run(rename, check=True)
+    link = ["gcc", "-shared", f"-Wl,-soname,{EXPAT}", "-Wl,--build-id=none", "-Wl,--whole-archive"]
+    subprocess.run([*link, str(archive), "-Wl,--no-whole-archive", "-o", str(target)], check=True)
+    archive.unlink()
 
 
 def _owner(path: Path) -> str:

@@ -13,8 +13,7 @@ PYTHON=/usr/bin/python3
 # rules, hosts and their names; what the story types; users and directories as the package makes them. None of these
 # starts a service.
 PACKAGES=(
-  python3-venv python3-dev gcc libc6-dev binutils
-  patchelf
+  python3-venv python3-dev gcc libc6-dev libexpat1-dev binutils patchelf
   iptables nftables iproute2 dnsmasq-base
   curl iputils-ping bind9-dnsutils procps
   systemd

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what CI runs, in its order, and says how many and how long: test.sh KIND...
-# Kinds: format lint types unit flow netns. All of them run, also after one has failed; the exit status tells.
+# Kinds: format lint types unit flow netns package. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
