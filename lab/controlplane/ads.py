@@ -1,9 +1,9 @@
-"""envoy.service.discovery.v3.AggregatedDiscoveryService over gRPC: who may open a stream, and one loop per
-stream.
+"""envoy.service.discovery.v3.AggregatedDiscoveryService over gRPC: who may open a stream.
 
 Owns:      authentication and authorization of streams, their gRPC statuses, and the list of connected
            proxies.
-Does not:  decide what is sent when (session.py and its two variants), or what is in it (snapshot/).
+Does not:  know what happens on a stream (stream.py), what is sent when (session.py), or what is in it
+           (snapshot/).
 """
 
 import asyncio
@@ -11,82 +11,46 @@ import functools
 import itertools
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 import grpc
 import grpc.aio
 
 from lab.controlplane import type_urls
 from lab.controlplane.authentication import AuthenticationFailed, Authenticator, Caller
+from lab.controlplane.builder import Builder
+from lab.controlplane.connection import Connection
 from lab.controlplane.faults import Faults
 from lab.controlplane.front import Peer
+from lab.controlplane.pilot_metrics import PilotMetrics
 from lab.controlplane.proxy import BadNode, Proxy
 from lab.controlplane.registrar import NoSuchGroup, NotAllowed, Registrar
-from lab.controlplane.registry import Key
-from lab.controlplane.session import (
-    Accepted,
-    Event,
-    Refreshed,
-    Rejected,
-    ReportHealth,
-    Respond,
-    RespondDelta,
-    Session,
-)
+from lab.controlplane.session import ReportHealth
 from lab.controlplane.snapshot import Snapshot
-from lab.controlplane.wire import DELTA, SOTW, Variant, written
+from lab.controlplane.stream import END, Context, Message, Stream
+from lab.controlplane.wire import DELTA, SOTW, Variant
 
 log = logging.getLogger("ads")
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
-_END: Final = cast("object", grpc.aio.EOF)  # type: ignore[attr-defined]  # missing in grpc-stubs
-
 _TOO_EARLY: Final = "server is not ready to serve discovery information"
 _NOT_READY: Final = {SOTW.name: grpc.StatusCode.UNAVAILABLE, DELTA.name: grpc.StatusCode.UNKNOWN}
 """How istiod ends a stream that comes too early."""
-
-Context = grpc.aio.ServicerContext[Any, Any]
-Message = Any
-"""A request of either variant."""
-Build = Callable[[Proxy], Snapshot]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """One stream, as others may look at it."""
-
-    id: str
-    variant: Variant
-    proxy: Proxy
-    caller: Caller
-    since: int
-    entry: Key | None
-    """The WorkloadEntry it stands for."""
-    session: Session
-    stale: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the world changed."""
-
-    @property
-    def accepted(self) -> Mapping[str, str]:
-        """Type URL to the version acknowledged last."""
-        return {url: watch.accepted for url, watch in self.session.watches.items() if watch.accepted}
-
-    @property
-    def rejected(self) -> Mapping[str, str]:
-        """Type URL to the reason why the newest answered response was refused."""
-        return {url: watch.reason for url, watch in self.session.watches.items() if watch.rejected}
 
 
 @dataclass(slots=True, kw_only=True)
 class AdsService:
     authenticator: Authenticator
     registrar: Registrar
-    build: Build
+    build: Callable[[Proxy], Snapshot]
+    """Called in the builder's thread."""
+    builder: Builder
     peer: Callable[[str], Peer | None]
     faults: Faults
+    metrics: PilotMetrics
     now: Callable[[], int]
     resource_versions: bool = True
     """Whether the resources of a delta response carry versions. Those of istiod 1.29 do not."""
@@ -104,9 +68,12 @@ class AdsService:
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
-    def refresh(self) -> None:
+    def refresh(self, *, changed: float | None = None) -> None:
+        """Everybody is to look at the world again. ``changed``: the event loop's time of the first change
+        since the last refresh."""
+        now = asyncio.get_running_loop().time()
         for connection in self.connections.values():
-            connection.stale.set()
+            connection.news.tell(changed=now if changed is None else changed, due=now)
 
     async def stream(self, variant: Variant, _requests: object, context: Context) -> None:
         try:
@@ -116,9 +83,7 @@ class AdsService:
         except AuthenticationFailed:
             await _abort(context, grpc.StatusCode.UNAUTHENTICATED, "authentication failure")
         if self.faults.refuse_streams:
-            await _abort(
-                context, _NOT_READY[variant.name], "server is not ready to serve discovery information"
-            )
+            await _abort(context, _NOT_READY[variant.name], _TOO_EARLY)
         first = await _first_request(context)
         if first is None:
             return
@@ -128,7 +93,7 @@ class AdsService:
             "ADS: new %s connection\tconnection=%s\tidentity=%s", variant.name, connection.id, caller.identity
         )
         try:
-            await self._serve(connection, first, context)
+            await self._open(connection, context).serve(first)
         finally:
             del self.connections[connection.id]
             log.info("ADS: connection ended\tconnection=%s", connection.id)
@@ -157,44 +122,29 @@ class AdsService:
             caller=caller,
             since=self.now(),
             entry=entry,
-            session=variant.session(self.build(proxy), _nonces()),
+            session=variant.session(_nonces()),
         )
 
-    async def _serve(self, connection: Connection, first: Message, context: Context) -> None:
-        one_at_a_time = asyncio.Lock()
+    def _open(self, connection: Connection, context: Context) -> Stream:
+        def report(health: ReportHealth) -> None:
+            self.registrar.reported(connection.entry, health)
 
-        async def perform(event: Event) -> None:
-            async with one_at_a_time:
-                for command in connection.session.on(event):
-                    match command:
-                        case Respond() | RespondDelta():
-                            await self.faults.before_answer()
-                            await context.write(written(command, versions=self.resource_versions))
-                            _log_push(connection, command)
-                        case ReportHealth():
-                            self.registrar.reported(connection.entry, command)
-                        case Accepted() | Rejected():
-                            _log_answer(connection, command)
-
-        async def push() -> None:
-            while True:
-                await connection.stale.wait()
-                connection.stale.clear()
-                await perform(Refreshed(snapshot=self.build(connection.proxy)))
-
-        async with asyncio.TaskGroup() as group:
-            pushing = group.create_task(push(), name=f"push {connection.id}")
-            request = first
-            while request is not _END:
-                await perform(connection.variant.read(request))
-                request = await context.read()
-            pushing.cancel()
+        return Stream(
+            connection=connection,
+            context=context,
+            build=lambda: self.builder.run(lambda: self.build(connection.proxy)),
+            report=report,
+            faults=self.faults,
+            metrics=self.metrics,
+            versions=self.resource_versions,
+            now=self.now,
+        )
 
 
 async def _first_request(context: Context) -> Message | None:
     """The one that carries the node. Health that is reported before it belongs to nobody and is passed
     over."""
-    while (request := await context.read()) is not _END:
+    while (request := await context.read()) is not END:
         if request.type_url != type_urls.HEALTH or request.node.id:
             return request
         log.warning("health report before the first request, ignored")
@@ -214,29 +164,6 @@ def _authorization_problem(caller: Caller, proxy: Proxy) -> str:
 def _nonces() -> Iterator[str]:
     stream = uuid.uuid4().hex[:12]
     return (f"{stream}-{number}" for number in itertools.count(1))
-
-
-def _short(type_url: str) -> str:
-    return type_url.rpartition(".")[2]
-
-
-def _log_push(connection: Connection, command: Respond | RespondDelta) -> None:
-    log.info(
-        "push\ttype=%s\tconnection=%s\tresources=%d\tremoved=%d\tversion=%s",
-        _short(command.type_url),
-        connection.id,
-        len(command.resources),
-        len(command.removed) if isinstance(command, RespondDelta) else 0,
-        command.version,
-    )
-
-
-def _log_answer(connection: Connection, answer: Accepted | Rejected) -> None:
-    where = f"type={_short(answer.type_url)}\tconnection={connection.id}\tversion={answer.version}"
-    if isinstance(answer, Rejected):
-        log.warning("rejected\t%s\treason=%s", where, answer.reason)
-    else:
-        log.debug("accepted\t%s", where)
 
 
 async def _abort(context: Context, code: grpc.StatusCode, text: str) -> NoReturn:

@@ -27,6 +27,9 @@ PATIENCE: Final = 10.0
 MAX_CONNECTIONS: Final = 64
 
 
+JSON: Final = "application/json"
+
+
 class BadRequest(Exception):
     """Not a request we can read."""
 
@@ -43,8 +46,9 @@ class HttpRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
     body: Any
-    """Anything JSON can say."""
+    """Anything JSON can say, or the text itself of another type."""
     status: HTTPStatus = HTTPStatus.OK
+    content_type: str = JSON
 
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -127,9 +131,12 @@ def parse_head(head: bytes) -> tuple[str, str, int]:
 
 def encode(response: HttpResponse) -> bytes:
     # A date that YAML recognised in somebody's document is written back as its text.
-    body = json.dumps(response.body, default=str).encode() + b"\n"
+    if response.content_type == JSON:
+        body = json.dumps(response.body, default=str).encode() + b"\n"
+    else:
+        body = str(response.body).encode()
     head = (
         f"HTTP/1.1 {response.status.value} {response.status.phrase}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"Content-Type: {response.content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body

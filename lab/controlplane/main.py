@@ -62,6 +62,12 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
     help="Kubernetes-shaped API, plain HTTP.  [default: 127.0.0.1:8001]",
 )
 @click.option(
+    "--monitoring",
+    callback=_parsed(Endpoint.parse),
+    metavar="HOST:PORT",
+    help="Metrics and /debug/syncz, plain HTTP.  [default: 0.0.0.0:15014]",
+)
+@click.option(
     "--name",
     "names",
     multiple=True,
@@ -139,7 +145,8 @@ def main(log_level: str, **flags: Any) -> None:
         )
         sys.exit(os.EX_CONFIG)
     except OSError as why:
-        click.echo(f"controlplane: cannot serve on {settings.listen} and {settings.api}: {why}", err=True)
+        ports = f"{settings.listen}, {settings.api} and {settings.monitoring}"
+        click.echo(f"controlplane: cannot serve on {ports}: {why}", err=True)
         sys.exit(os.EX_UNAVAILABLE)
 
 

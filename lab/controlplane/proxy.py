@@ -54,6 +54,8 @@ class Proxy:
     dns_auto_allocate: bool = False
     auto_register_group: str = ""
     workload_entry: str = ""
+    istio_version: str = UNKNOWN
+    """What its agent says it is."""
     readiness_probe: bool = False
     """PROXY_CONFIG has a readinessProbe: the agent will report health."""
 
@@ -89,6 +91,7 @@ class Proxy:
             dns_auto_allocate=_flag(metadata, "DNS_AUTO_ALLOCATE"),
             auto_register_group=_text(metadata, "AUTO_REGISTER_GROUP"),
             workload_entry=_text(metadata, "WORKLOAD_ENTRY"),
+            istio_version=_text(metadata, "ISTIO_VERSION") or UNKNOWN,
             readiness_probe=isinstance(config, dict) and bool(config.get("readinessProbe")),
         )
 

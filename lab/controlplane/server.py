@@ -10,30 +10,35 @@ import contextlib
 import datetime
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Final
 
-import grpc.aio
-
 from lab.controlplane import disk
 from lab.controlplane.accounts import account_problem
-from lab.controlplane.ads import AdsService, Connection
+from lab.controlplane.ads import AdsService
 from lab.controlplane.api import Api, failure
 from lab.controlplane.authentication import Authenticator
 from lab.controlplane.authority import Authority, load_key
 from lab.controlplane.background import Background
+from lab.controlplane.builder import Builder
 from lab.controlplane.builtins import MESH_CONFIG, Builtins
 from lab.controlplane.certificates import CertificateService, Lifetimes
+from lab.controlplane.connection import Connection
 from lab.controlplane.documents import Document
 from lab.controlplane.faults import Faults
 from lab.controlplane.front import Peer, TlsFront, server_context
 from lab.controlplane.http import HttpServer
 from lab.controlplane.kinds.document import BadDocument
 from lab.controlplane.kinds.kubernetes import ConfigMap
+from lab.controlplane.kinds.service_entry import ServiceEntry
 from lab.controlplane.mesh import Mesh
+from lab.controlplane.monitoring import Monitor
+from lab.controlplane.pilot_metrics import PilotMetrics
+from lab.controlplane.ports import Listening, Ports, plaintext_server
 from lab.controlplane.proxy import Proxy
-from lab.controlplane.push import publish
+from lab.controlplane.push import Debounce, publish
 from lab.controlplane.records import Records
 from lab.controlplane.registrar import Registrar
 from lab.controlplane.registry import Key, World
@@ -46,12 +51,6 @@ from lab.controlplane.timestamps import SECOND
 from lab.controlplane.tokens import ServiceAccount, TokenIssuer
 
 log = logging.getLogger("controlplane")
-
-GO_AWAY_GRACE_MS: Final = 10_000
-"""Between asking a client of maximum age to leave and closing its connection, as Istio's chart has it."""
-
-LEAST_PING_INTERVAL_MS: Final = 15_000
-"""Clients that ping more often are sent away, as istiod does."""
 
 _LOOK: Final = 0.01
 """Seconds between two looks of ``until``."""
@@ -71,8 +70,7 @@ class ControlPlane:
             settings.state, trust_domain=settings.trust_domain, now=self._datetime()
         )
         self.issuer = TokenIssuer(load_key(settings.state / "token-key.pem"), settings.issuer)
-        self.listening = settings.listen
-        self.api_listening = settings.api
+        self._at = Listening(discovery=settings.listen, api=settings.api, monitoring=settings.monitoring)
         self._built_in = self._mesh = Mesh(
             trust_domain=settings.trust_domain,
             cluster_id=settings.cluster_id,
@@ -89,26 +87,32 @@ class ControlPlane:
         self.store = Store(ResourceFiles(self.settings.resources), Records(self.settings.state), self._now)
         registrar = Registrar(self.settings, self.store, self._now)
         authenticator = self._authenticator()
+        self.metrics = self._metrics()
+        self._builder = Builder()
         self.ads = AdsService(
             authenticator=authenticator,
             registrar=registrar,
             build=self.snapshot,
+            builder=self._builder,
             peer=self._peer,
             faults=self.faults,
+            metrics=self.metrics,
             now=self._now,
             resource_versions=self.settings.resource_versions,
         )
         await self._listen(authenticator)
         self._background = Background()
         self._background.start("watch files", self.store.watch(self.settings.poll))
-        self._background.start("push", publish(self.store, self.ads, self.settings.debounce))
+        self._background.start("push", publish(self.store, self.ads, self._debounce(), self.metrics))
         self._background.start("clean up entries", registrar.clean_up())
-        log.info("serving\tdiscovery=%s\tapi=%s", self.listening, self.api_listening)
+        at = self._at
+        log.info("serving\tdiscovery=%s\tapi=%s\tmonitoring=%s", at.discovery, at.api, at.monitoring)
 
     async def stop(self) -> None:
         """Streams end at once. State stays on disk; entries of connected machines stay as they are."""
         self.ads.closing = True
-        await self._close()
+        await self._ports.close()
+        self._builder.stop()
         await self._background.stop()
 
     @property
@@ -117,6 +121,19 @@ class ControlPlane:
         return self._background.crashed
 
     # --- what others need in order to connect
+
+    @property
+    def listening(self) -> Endpoint:
+        """ADS and CA."""
+        return self._at.discovery
+
+    @property
+    def api_listening(self) -> Endpoint:
+        return self._at.api
+
+    @property
+    def monitoring_listening(self) -> Endpoint:
+        return self._at.monitoring
 
     @property
     def root_pem(self) -> bytes:
@@ -187,23 +204,17 @@ class ControlPlane:
             peer=self._peer,
             now=self._now,
         )
-        self._grpc = grpc.aio.server(options=_grpc_options(settings.max_connection_age))
-        self._grpc.add_generic_rpc_handlers((self.ads.handler(), certificates.handler()))
-        inner_port = self._grpc.add_insecure_port("127.0.0.1:0")
-        await self._grpc.start()
+        wire, inner_port = plaintext_server(
+            (self.ads.handler(), certificates.handler()), max_connection_age=settings.max_connection_age
+        )
         self._front = TlsFront(self._server_context(), inner_port)
-        self._api = HttpServer(self._kubernetes().handle, failure)
-        try:
-            self.listening = await self._front.start(self.listening)
-            self.api_listening = await self._api.start(self.api_listening)
-        except OSError:
-            await self._close()
-            raise
-
-    async def _close(self) -> None:
-        await self._api.stop()
-        await self._front.stop()
-        await self._grpc.stop(grace=None)
+        self._ports = Ports(
+            wire=wire,
+            front=self._front,
+            api=HttpServer(self._kubernetes().handle, failure),
+            monitoring=HttpServer(self._monitor().handle, failure),
+        )
+        self._at = await self._ports.open(self._at)
 
     def _authenticator(self) -> Authenticator:
         return Authenticator(
@@ -228,6 +239,22 @@ class ControlPlane:
             syncz=lambda: syncz(self.connections),
             now=self._now,
         )
+
+    def _monitor(self) -> Monitor:
+        return Monitor(metrics=self.metrics, syncz=lambda: syncz(self.connections))
+
+    def _metrics(self) -> PilotMetrics:
+        def services() -> int:
+            return sum(len(entry.hosts) for entry in self.store.world.all(ServiceEntry))
+
+        return PilotMetrics(
+            versions=lambda: Counter(each.proxy.istio_version for each in self.connections),
+            services=services,
+        )
+
+    def _debounce(self) -> Debounce:
+        given = self.settings
+        return Debounce(after=given.debounce, longest=given.debounce_most, endpoints=given.debounce_endpoints)
 
     def _server_context(self) -> Any:
         key, chain = self.authority.serving_certificate(self.settings.extra_names, self._datetime())
@@ -266,16 +293,4 @@ async def running(settings: Settings) -> AsyncIterator[ControlPlane]:
 def on_any_port(settings: Settings) -> Settings:
     """The same on loopback, on ports that the kernel chooses: for tests."""
     anywhere = Endpoint("127.0.0.1", 0)
-    return replace(settings, listen=anywhere, api=anywhere)
-
-
-def _grpc_options(max_connection_age: float) -> tuple[tuple[str, int], ...]:
-    options = (
-        ("grpc.so_reuseport", 0),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_INTERVAL_MS),
-    )
-    if not max_connection_age:
-        return options
-    age = ("grpc.max_connection_age_ms", int(max_connection_age * 1000))
-    return (*options, age, ("grpc.max_connection_age_grace_ms", GO_AWAY_GRACE_MS))
+    return replace(settings, listen=anywhere, api=anywhere, monitoring=anywhere)

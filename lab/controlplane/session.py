@@ -9,6 +9,7 @@ Surprise:  a stream may send several responses of a type before one is answered.
 import abc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from google.protobuf import any_pb2
 
@@ -26,6 +27,8 @@ class Request:
     """All it wants from now on."""
     nonce: str = ""
     error: str | None = None
+    code: int = 0
+    """Of the error, as gRPC counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class DeltaRequest:
     """What it still holds of an earlier stream; said with the first request of a type."""
     nonce: str = ""
     error: str | None = None
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,14 @@ class Rejected:
     type_url: str
     version: str
     reason: str
+    code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outdated:
+    """An answer that is not to the newest response, or to none of this stream."""
+
+    type_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +105,17 @@ class ReportHealth:
 
 
 Event = Request | DeltaRequest | Refreshed
-Command = Respond | RespondDelta | Accepted | Rejected | ReportHealth
+Command = Respond | RespondDelta | Accepted | Rejected | Outdated | ReportHealth
+
+
+NOTHING: Final = Snapshot.of_resources({})
+"""Before the first snapshot is there."""
 
 
 class Session(abc.ABC):
     """``nonces`` never repeats a value, not even across the streams of one client."""
 
-    def __init__(self, snapshot: Snapshot, nonces: Iterator[str]) -> None:
+    def __init__(self, nonces: Iterator[str], snapshot: Snapshot = NOTHING) -> None:
         self._snapshot = snapshot
         self._nonces = nonces
         self._watches: dict[str, Watch] = {}
@@ -136,9 +152,14 @@ class Session(abc.ABC):
 
 
 def answered(watch: Watch, request: Request | DeltaRequest) -> list[Command]:
+    """What a request says about a response, if it has a nonce."""
+    if not request.nonce:
+        return []
+    outdated: list[Command] = [Outdated(type_url=watch.type_url)] if request.nonce != watch.nonce else []
     version = watch.answer(request.nonce, request.error)
     if version is None:
-        return []
+        return outdated
     if request.error is None:
-        return [Accepted(type_url=watch.type_url, version=version)]
-    return [Rejected(type_url=watch.type_url, version=version, reason=request.error)]
+        return [*outdated, Accepted(type_url=watch.type_url, version=version)]
+    reason = request.error
+    return [*outdated, Rejected(type_url=watch.type_url, version=version, reason=reason, code=request.code)]

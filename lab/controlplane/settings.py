@@ -47,6 +47,8 @@ class Settings:
     """Directory for what must survive a restart: keys of the CA and the token issuer, objects made by us."""
     listen: Endpoint = Endpoint("0.0.0.0", 15012)
     api: Endpoint = Endpoint("127.0.0.1", 8001)
+    monitoring: Endpoint = Endpoint("0.0.0.0", 15014)
+    """Metrics and /debug, plain HTTP, nothing to change there."""
     names: tuple[str, ...] = ()
     """More names and addresses for the serving certificate, beside istiod's own."""
     autoregistration: bool = True
@@ -58,7 +60,11 @@ class Settings:
     max_certificate_ttl: float = 90 * 24 * 3600.0
     max_connection_age: float = MAX_CONNECTION_AGE
     debounce: float = 0.1
-    """Seconds of quiet before a change is pushed (PILOT_DEBOUNCE_AFTER); ten of these at most."""
+    """Seconds of quiet before a change is pushed (PILOT_DEBOUNCE_AFTER)."""
+    debounce_most: float = 10.0
+    """Seconds a change waits at most, however busy the world is (PILOT_DEBOUNCE_MAX)."""
+    debounce_endpoints: bool = True
+    """Whether a change of endpoints alone waits too (PILOT_ENABLE_EDS_DEBOUNCE), as it does with istiod."""
     resource_versions: bool = True
     """Whether resources of a delta response carry versions. Off is istiod 1.29: they are empty, and a client
     that reconnects gets everything again."""
@@ -106,6 +112,8 @@ VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "MAX_WORKLOAD_CERT_TTL": ("max_certificate_ttl", parse_duration),
     "PILOT_ENABLE_IP_AUTOALLOCATE": ("ip_autoallocate", boolean),
     "PILOT_DEBOUNCE_AFTER": ("debounce", parse_duration),
+    "PILOT_DEBOUNCE_MAX": ("debounce_most", parse_duration),
+    "PILOT_ENABLE_EDS_DEBOUNCE": ("debounce_endpoints", boolean),
     "POD_NAME": ("controller", str),
     "CLUSTER_ID": ("cluster_id", str),
 }

@@ -37,7 +37,7 @@ class NotThere(KeyError):
 
 
 class Store:
-    """``changed`` is set after every change; whoever waits for it clears it."""
+    """One place waits for the news of it and takes them (``take_news``)."""
 
     def __init__(self, files: ResourceFiles, records: Records, now: Callable[[], int]) -> None:
         self._files = files
@@ -48,7 +48,8 @@ class Store:
         self._versions: dict[Key, int] = {}
         self._created: dict[Key, int] = {}
         self._version = 0
-        self.changed = asyncio.Event()
+        self._news: set[Key] = set()
+        self._changed = asyncio.Event()
         self._install([*files.take(files.look()), *self._own])
 
     def scan(self) -> None:
@@ -62,6 +63,14 @@ class Store:
             seen = await asyncio.to_thread(self._files.look)
             self._install(self._files.take(seen))
             await asyncio.sleep(max(every, _REST * (time.monotonic() - began)))
+
+    async def take_news(self) -> frozenset[Key]:
+        """What changed since the last time; waits until something did."""
+        await self._changed.wait()
+        self._changed.clear()
+        news = frozenset(self._news)
+        self._news.clear()
+        return news
 
     def apply(self, text: str) -> list[Key]:
         """Every document of a YAML text into the resource directory. Raises BadDocument, and then changes
@@ -137,7 +146,8 @@ class Store:
         if self.world.leases != old.leases:
             self._records.save_leases(self.world.leases)
         self._count(changed)
-        self.changed.set()
+        self._news |= changed.keys()
+        self._changed.set()
 
     def _resource(self, key: Key) -> Resource | None:
         resource = self._files.resource(key)

@@ -30,6 +30,7 @@ def _request(message: discovery_pb2.DiscoveryRequest) -> Request:
         names=tuple(message.resource_names),
         nonce=message.response_nonce,
         error=_error(message),
+        code=message.error_detail.code,
     )
 
 
@@ -41,6 +42,7 @@ def _delta_request(message: discovery_pb2.DeltaDiscoveryRequest) -> DeltaRequest
         known=dict(message.initial_resource_versions),
         nonce=message.response_nonce,
         error=_error(message),
+        code=message.error_detail.code,
     )
 
 

@@ -16,6 +16,9 @@ def test_istiods_own_variables_are_understood() -> None:
         "ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY": "F",
         "DEFAULT_WORKLOAD_CERT_TTL": "1h",
         "MAX_WORKLOAD_CERT_TTL": "2h",
+        "PILOT_DEBOUNCE_AFTER": "200ms",
+        "PILOT_DEBOUNCE_MAX": "5s",
+        "PILOT_ENABLE_EDS_DEBOUNCE": "false",
         "POD_NAME": "istiod-77",
         "UNRELATED": "x",
     }
@@ -27,6 +30,9 @@ def test_istiods_own_variables_are_understood() -> None:
         validate_identity=False,
         default_certificate_ttl=3600.0,
         max_certificate_ttl=7200.0,
+        debounce=0.2,
+        debounce_most=5.0,
+        debounce_endpoints=False,
         controller="istiod-77",
     )
 

@@ -10,6 +10,7 @@ from lab.controlplane.session import (
     Command,
     DeltaRequest,
     Event,
+    Outdated,
     Refreshed,
     Rejected,
     ReportHealth,
@@ -22,7 +23,7 @@ from tests.unit.lab.test_sotw import EMPTY_B, resource, world
 
 
 def session(snapshot: Snapshot | None = None) -> DeltaSession:
-    return DeltaSession(snapshot or world("1"), (str(number) for number in itertools.count(1)))
+    return DeltaSession((str(number) for number in itertools.count(1)), snapshot or world("1"))
 
 
 def version(text: str) -> str:
@@ -177,7 +178,7 @@ def test_names_count_in_an_acknowledgement_in_a_refusal_and_with_an_outdated_non
         Refreshed(snapshot=world("2", ROUTE={"a": "new", "b": "b", "c": "c"})),
         [told(ROUTE, "2", of="2", a="new")],
         ask(ROUTE, "c", nonce="1"),
-        [Accepted(type_url=ROUTE, version="1"), told(ROUTE, "3", of="2", c="c")],
+        [Outdated(type_url=ROUTE), Accepted(type_url=ROUTE, version="1"), told(ROUTE, "3", of="2", c="c")],
         ask(ROUTE, "b", nonce="3", error="no"),
         [Rejected(type_url=ROUTE, version="2", reason="no"), told(ROUTE, "4", of="2", b="b")],
     )  # fmt: skip

@@ -127,7 +127,7 @@ def our_news(commands: list[Command]) -> Iterator[News]:
 def replay(messages: list[tuple[int, bytes]]) -> list[Command]:
     """The recorded requests with our own nonces. A change comes where istiod's first response to it came."""
     mesh = snapshots()
-    session = DeltaSession(mesh["first"], (str(number) for number in itertools.count(1)))
+    session = DeltaSession((str(number) for number in itertools.count(1)), mesh["first"])
     said: list[Command] = []
     unanswered: dict[str, str] = {}
     for number, data in messages:

@@ -10,6 +10,7 @@ from lab.controlplane.session import (
     Accepted,
     Command,
     Event,
+    Outdated,
     Refreshed,
     Rejected,
     ReportHealth,
@@ -42,7 +43,7 @@ def world(version: str, **changes: dict[str, str]) -> Snapshot:
 
 
 def session() -> SotwSession:
-    return SotwSession(world("1"), (str(number) for number in itertools.count(1)))
+    return SotwSession((str(number) for number in itertools.count(1)), world("1"))
 
 
 def told(type_url: str, nonce: str, *content: str | any_pb2.Any, version: str = "1") -> Respond:
@@ -156,9 +157,9 @@ def test_an_answer_to_an_older_response_counts_but_asks_for_nothing() -> None:
         session(),
         ask(ROUTE, "a"), [told(ROUTE, "1", "ROUTE a")],
         Refreshed(snapshot=world("2", ROUTE={"a": "new"})), [told(ROUTE, "2", "new", version="2")],
-        ask(ROUTE, "a", "c", nonce="1"), [Accepted(type_url=ROUTE, version="1")],
+        ask(ROUTE, "a", "c", nonce="1"), [Outdated(type_url=ROUTE), Accepted(type_url=ROUTE, version="1")],
         ask(ROUTE, "a", nonce="2"),      [Accepted(type_url=ROUTE, version="2")],
-        ask(ROUTE, "a", "c", nonce="invented"), [],
+        ask(ROUTE, "a", "c", nonce="invented"), [Outdated(type_url=ROUTE)],
     )  # fmt: skip
 
 
@@ -219,4 +220,4 @@ def test_a_client_that_never_answers_does_not_fill_our_memory() -> None:
     for number in range(2 * MAX_OFFERS):
         one.on(Refreshed(snapshot=world(str(number), ROUTE={"a": f"route {number}"})))
     assert len(one.watches[ROUTE].offers) == MAX_OFFERS
-    play(one, ask(ROUTE, "a", nonce="1"), [])
+    play(one, ask(ROUTE, "a", nonce="1"), [Outdated(type_url=ROUTE)])
