@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 import click
 import yaml
 
+from lab.faults import fault
 from lab.hosts import services
 from lab.hosts.cluster import Cluster, Kind, kind_of
 from lab.hosts.errors import LabError
@@ -219,6 +220,9 @@ def demo(lab: Lab, keep: bool) -> None:
     """Play the documents' story and check each step. Exits with 1 if one fails."""
     play = cast(Callable[..., int], importlib.import_module("lab.demo").play)
     sys.exit(play(lab, keep=keep))
+
+
+main.add_command(fault)
 
 
 if __name__ == "__main__":

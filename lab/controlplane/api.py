@@ -1,7 +1,7 @@
 """The Kubernetes-shaped API, on plain HTTP as ``kubectl proxy`` would serve it: whoever can reach it may do
 anything.
 
-Owns:      objects, token requests, Status errors, and ``/debug/syncz``.
+Owns:      objects, token requests, Status errors, and what is below ``/debug``.
 Does not:  read sockets (http.py), know paths (api_paths.py) or keep anything (store.py).
 """
 
@@ -17,6 +17,7 @@ from lab.controlplane.accounts import account_problem, namespace_exists
 from lab.controlplane.api_paths import Target, target
 from lab.controlplane.builtins import Builtins
 from lab.controlplane.documents import Document
+from lab.controlplane.fault_api import BadFault, FaultApi
 from lab.controlplane.http import HttpRequest, HttpResponse
 from lab.controlplane.kinds.document import BadDocument
 from lab.controlplane.resources import parse
@@ -68,6 +69,7 @@ class Api:
     audience: str
     """Of tokens for which nobody asked for another one."""
     syncz: Callable[[], Any]
+    faults: FaultApi
     now: Callable[[], int]
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -76,6 +78,9 @@ class Api:
                 return HttpResponse(body=self.syncz())
             if request.path == ("healthz",):
                 return HttpResponse(body="ok")
+            if request.path[:2] == ("debug", "faults"):
+                status, body = self.faults.handle(request.method, request.path[2:], lambda: _body(request))
+                return HttpResponse(body=body, status=status)
             about = target(request.path)
             if about is None:
                 raise Failure(HTTPStatus.NOT_FOUND, "the server could not find the requested resource")
@@ -84,6 +89,8 @@ class Api:
             return self._objects(about, request)
         except Failure as why:
             return failure(why.status, str(why), why.reason)
+        except BadFault as why:
+            return failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(why))
 
     def _objects(self, about: Target, request: HttpRequest) -> HttpResponse:
         match request.method, about.name:

@@ -7,7 +7,7 @@ import datetime
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import grpc
 import grpc.aio
@@ -20,6 +20,9 @@ from lab.controlplane.front import Peer
 from lab.controlplane.timestamps import SECOND
 
 log = logging.getLogger("ca")
+
+EXPIRED_SINCE: Final = datetime.timedelta(hours=1)
+"""How long a certificate that is to be expired already is."""
 
 SERVICE = "istio.v1.auth.IstioCertificateService"
 
@@ -76,6 +79,8 @@ class CertificateService:
             ttl = self.lifetimes.granted(request.validity_duration)
             if self.faults.certificate_ttl is not None:
                 ttl = self.faults.certificate_ttl
+            if self.faults.expired_certificates:
+                now -= datetime.timedelta(seconds=ttl) + EXPIRED_SINCE
             chain = self.authority.sign(
                 request.csr, identity=str(caller.identity), ttl=datetime.timedelta(seconds=ttl), now=now
             )

@@ -11,6 +11,7 @@ Surprise:  gRPC for Python can demand a client certificate or not ask for one, n
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _CHUNK: Final = 64 * 1024
 _HANDSHAKE: Final = 10.0
 """Seconds a peer may take for its handshake."""
 _LOOPBACK: Final = "127.0.0.1"
+_BACKLOG: Final = 128
+_GARBAGE: Final = b"\xff\x00 this is no frame of HTTP/2 \x00\xff" * 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,27 +47,60 @@ def server_context(*, chain: Path, key: Path, root_pem: bytes) -> ssl.SSLContext
     return context
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How the front treats its clients. The defaults are good manners."""
+
+    listening: bool = True
+    """Otherwise connections are refused, as by a machine where nothing runs."""
+    flowing: bool = True
+    """Otherwise the kernel takes connections and nobody looks after them, nor after those that are there."""
+    rate: int = 0
+    """Bytes a second to each client; 0: as many as it takes."""
+    garbage: bool = False
+    """Inside of TLS it is not HTTP/2."""
+
+
 class TlsFront:
     def __init__(self, context: ssl.SSLContext, inner_port: int) -> None:
         self._context = context
         self._inner_port = inner_port
         self._peers: dict[int, Peer] = {}
         self._connections: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._manner = Manner()
+        self._flows = asyncio.Event()
+        self._flows.set()
 
     async def start(self, at: Endpoint) -> Endpoint:
-        """Where it really listens."""
-        self._server = await asyncio.start_server(
-            self._serve, at.host, at.port, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE
-        )
-        return Endpoint(at.host, self._server.sockets[0].getsockname()[1])
+        """Where it really listens. Raises OSError."""
+        self._at = self._listen(at)
+        await self._serve_on_socket()
+        return self._at
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        await self.behave(Manner(listening=False))
+
+    async def behave(self, manner: Manner, context: ssl.SSLContext | None = None) -> None:
+        """From now on. ``context``: another certificate for connections to come. Raises OSError when the
+        port is somebody else's by now."""
+        self._manner = manner
+        self._context = context or self._context
+        self._end_serving()
+        if manner.flowing:
+            self._flows.set()
+        else:
+            self._flows.clear()
+        if not manner.listening:
+            await self._leave()
+            return
+        if self._socket is None:
+            self._listen(self._at)
+        if manner.garbage:
             self.drop_connections()
-            await asyncio.gather(*(task for task in self._connections if task is not None))
-            await self._server.wait_closed()
+        if manner.flowing:
+            await self._serve_on_socket()
 
     def drop_connections(self) -> None:
         """Every connection ends without a word, as when a machine loses power."""
@@ -76,10 +112,38 @@ class TlsFront:
         scheme, _, port = inner_peer.rpartition(":")
         return self._peers.get(int(port)) if scheme == f"ipv4:{_LOOPBACK}" and port.isdigit() else None
 
+    def _listen(self, at: Endpoint) -> Endpoint:
+        family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
+        self._socket = socket.create_server((at.host, at.port), family=family, backlog=_BACKLOG)
+        return Endpoint(at.host, self._socket.getsockname()[1])
+
+    async def _serve_on_socket(self) -> None:
+        """A copy of the socket: the port stays ours, and full of clients, when nobody serves on it."""
+        assert self._socket is not None
+        self._server = await asyncio.start_server(
+            self._serve, sock=self._socket.dup(), ssl=self._context, ssl_handshake_timeout=_HANDSHAKE
+        )
+
+    def _end_serving(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _leave(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self.drop_connections()
+        await asyncio.gather(*(task for task in self._connections if task is not None))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.current_task()
         self._connections[connection] = writer
         try:
+            if self._manner.garbage:
+                writer.write(_GARBAGE)
+                await writer.drain()
+                return
             await self._relay(reader, writer)
         except OSError as why:
             log.warning("connection lost\terror=%s", why)
@@ -93,10 +157,23 @@ class TlsFront:
         port = inner_writer.get_extra_info("sockname")[1]
         self._peers[port] = peer
         try:
-            await _until_one_ends(_copy(reader, inner_writer), _copy(inner_reader, writer))
+            await _until_one_ends(
+                self._copy(reader, inner_writer), self._copy(inner_reader, writer, to_client=True)
+            )
         finally:
             inner_writer.close()
             del self._peers[port]
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to_client: bool = False
+    ) -> None:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while data := await reader.read(_CHUNK):
+                if to_client and self._manner.rate:
+                    await asyncio.sleep(len(data) / self._manner.rate)
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
 
 
 async def _until_one_ends(*copies: Coroutine[object, object, None]) -> None:
@@ -105,13 +182,6 @@ async def _until_one_ends(*copies: Coroutine[object, object, None]) -> None:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:

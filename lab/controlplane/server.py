@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from lab.controlplane import disk
 from lab.controlplane.accounts import account_problem
 from lab.controlplane.ads import AdsService
 from lab.controlplane.api import Api, failure
@@ -23,17 +22,17 @@ from lab.controlplane.authentication import Authenticator
 from lab.controlplane.authority import Authority, load_key
 from lab.controlplane.background import Background
 from lab.controlplane.builder import Builder
-from lab.controlplane.builtins import MESH_CONFIG, Builtins
+from lab.controlplane.builtins import Builtins
 from lab.controlplane.certificates import CertificateService, Lifetimes
 from lab.controlplane.connection import Connection
 from lab.controlplane.documents import Document
+from lab.controlplane.fault_api import FaultApi
 from lab.controlplane.faults import Faults
-from lab.controlplane.front import Peer, TlsFront, server_context
+from lab.controlplane.front import Peer, TlsFront
 from lab.controlplane.http import HttpServer
-from lab.controlplane.kinds.document import BadDocument
-from lab.controlplane.kinds.kubernetes import ConfigMap
 from lab.controlplane.kinds.service_entry import ServiceEntry
-from lab.controlplane.mesh import Mesh
+from lab.controlplane.mesh_config import MeshConfig
+from lab.controlplane.misbehaviour import Misbehaviour
 from lab.controlplane.monitoring import Monitor
 from lab.controlplane.pilot_metrics import PilotMetrics
 from lab.controlplane.ports import Listening, Ports, plaintext_server
@@ -43,8 +42,10 @@ from lab.controlplane.records import Records
 from lab.controlplane.registrar import Registrar
 from lab.controlplane.registry import Key, World
 from lab.controlplane.resource_files import ResourceFiles
+from lab.controlplane.serving import Serving
 from lab.controlplane.settings import Endpoint, Settings
 from lab.controlplane.snapshot import Snapshot, build
+from lab.controlplane.spoil import spoiled
 from lab.controlplane.store import Store
 from lab.controlplane.syncz import syncz
 from lab.controlplane.timestamps import SECOND
@@ -71,13 +72,7 @@ class ControlPlane:
         )
         self.issuer = TokenIssuer(load_key(settings.state / "token-key.pem"), settings.issuer)
         self._at = Listening(discovery=settings.listen, api=settings.api, monitoring=settings.monitoring)
-        self._built_in = self._mesh = Mesh(
-            trust_domain=settings.trust_domain,
-            cluster_id=settings.cluster_id,
-            health_checks=settings.healthchecks,
-            allocation=settings.allocation,
-            ip_autoallocate=settings.ip_autoallocate,
-        )
+        self._mesh = MeshConfig(settings)
 
     # --- life
 
@@ -105,6 +100,7 @@ class ControlPlane:
         self._background.start("watch files", self.store.watch(self.settings.poll))
         self._background.start("push", publish(self.store, self.ads, self._debounce(), self.metrics))
         self._background.start("clean up entries", registrar.clean_up())
+        self._background.start("faults", self._misbehaviour.follow())
         at = self._at
         log.info("serving\tdiscovery=%s\tapi=%s\tmonitoring=%s", at.discovery, at.api, at.monitoring)
 
@@ -162,6 +158,12 @@ class ControlPlane:
         """Every connection to the TLS port breaks; clients may come back at once."""
         self._front.drop_connections()
 
+    async def misbehave(self, **faults: Any) -> None:
+        """In force when this returns. The names are those of ``Faults``."""
+        for name, value in faults.items():
+            setattr(self.faults, name, value)
+        await self._misbehaviour.act()
+
     # --- what others may see
 
     @property
@@ -178,7 +180,8 @@ class ControlPlane:
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
         """What this proxy would be told now."""
-        snapshot = build(self.store.world, proxy, self._current_mesh())
+        world = self.store.world
+        snapshot = spoiled(build(world, proxy, self._mesh.current(world)), self.faults)
         for warning in snapshot.warnings:
             if warning not in self._warned:
                 log.warning("%s", warning)
@@ -207,7 +210,14 @@ class ControlPlane:
         wire, inner_port = plaintext_server(
             (self.ads.handler(), certificates.handler()), max_connection_age=settings.max_connection_age
         )
-        self._front = TlsFront(self._server_context(), inner_port)
+        serving = Serving(
+            authority=self.authority,
+            state=settings.state,
+            names=settings.extra_names,
+            now=self._datetime,
+        )
+        self._front = TlsFront(serving.context(), inner_port)
+        self._misbehaviour = Misbehaviour(self.faults, self._front, serving.context, self.ads.refresh)
         self._ports = Ports(
             wire=wire,
             front=self._front,
@@ -220,7 +230,7 @@ class ControlPlane:
         return Authenticator(
             issuer=self.issuer,
             audience=self.settings.audience,
-            trust_domain=lambda: self._current_mesh().trust_domain,
+            trust_domain=lambda: self._mesh.current(self.store.world).trust_domain,
             exists=lambda account: account_problem(self.store.world, account),
             now=self._now,
             faults=self.faults,
@@ -237,6 +247,7 @@ class ControlPlane:
             issuer=self.issuer,
             audience=self.settings.issuer,
             syncz=lambda: syncz(self.connections),
+            faults=FaultApi(faults=self.faults, drop_connections=self.drop_connections),
             now=self._now,
         )
 
@@ -255,22 +266,6 @@ class ControlPlane:
     def _debounce(self) -> Debounce:
         given = self.settings
         return Debounce(after=given.debounce, longest=given.debounce_most, endpoints=given.debounce_endpoints)
-
-    def _server_context(self) -> Any:
-        key, chain = self.authority.serving_certificate(self.settings.extra_names, self._datetime())
-        paths = (self.settings.state / "serving-key.pem", self.settings.state / "serving-chain.pem")
-        disk.write(paths[0], key, mode=0o600)
-        disk.write(paths[1], chain, mode=0o644)
-        return server_context(chain=paths[1], key=paths[0], root_pem=self.root_pem)
-
-    def _current_mesh(self) -> Mesh:
-        """With what the ConfigMap says; one that cannot be read changes nothing."""
-        config = self.store.world.get(ConfigMap, *MESH_CONFIG[1:])
-        try:
-            self._mesh = self._built_in if config is None else self._built_in.configured(config)
-        except BadDocument as why:
-            log.error("%s; keeping the last good mesh configuration", why)
-        return self._mesh
 
     def _peer(self, inner: str) -> Peer | None:
         return self._front.peer(inner)

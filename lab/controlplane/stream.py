@@ -38,6 +38,8 @@ END: Final = cast("object", grpc.aio.EOF)  # type: ignore[attr-defined]  # missi
 MAX_WAITING: Final = 16
 """Responses that may wait to be taken before the client's next request is read."""
 
+_GARBAGE: Final = b"\xff this is no protobuf"
+
 MANY: Final = 200
 """Resources that are put together beside the event loop, which they would keep waiting."""
 
@@ -62,7 +64,7 @@ class Stream:
     _outbox: "asyncio.Queue[tuple[float, Respond | RespondDelta]]" = field(default_factory=asyncio.Queue)
 
     async def serve(self, first: Message) -> None:
-        """Until the client ends it."""
+        """Until the client ends it, or a fault does."""
         self._perform(self.connection.session.on(Refreshed(snapshot=await self.build())))
         try:
             async with asyncio.TaskGroup() as group:
@@ -71,9 +73,12 @@ class Stream:
                     group.create_task(self._push(), name=f"push {name}"),
                     group.create_task(self._write(), name=f"write {name}"),
                 ]
-                await self._read(first)
-                await self._outbox.join()
-                for task in tasks:
+                ends = [
+                    group.create_task(self._read(first), name=f"read {name}"),
+                    group.create_task(self.faults.stream_is_old(), name=f"age {name}"),
+                ]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in (*tasks, *ends):
                     task.cancel()
         except* grpc.aio.InternalError as why:  # a write or read after the client went away
             log.debug("connection lost\tconnection=%s\treason=%s", self.connection.id, why.exceptions)
@@ -85,6 +90,7 @@ class Stream:
             if self._outbox.qsize() >= MAX_WAITING:
                 await self._outbox.join()
             request = await self.context.read()
+        await self._outbox.join()
 
     async def _push(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -121,6 +127,8 @@ class Stream:
             self._outbox.task_done()
 
     async def _written(self, command: Respond | RespondDelta) -> bytes:
+        if self.faults.garbage == "message":
+            return _GARBAGE
         if len(command.resources) < MANY:
             return written(command, versions=self.versions)
         return await asyncio.to_thread(written, command, versions=self.versions)

@@ -21,6 +21,8 @@ PORT: Final = 8001
 PATIENCE: Final = 15.0
 """Seconds for one answer, as kubectl's own connection set-up allows several."""
 
+FAULTS: Final = "/debug/faults"
+
 Json = dict[str, Any]
 
 
@@ -100,6 +102,20 @@ class Cluster:
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         self._ask("DELETE", f"{kind.collection(namespace)}/{name}")
+
+    def faults(self) -> Json:
+        """By name: value, whether it is on, and what it does."""
+        return self._ask("GET", FAULTS)
+
+    def set_fault(self, name: str, value: str) -> None:
+        """Raises Refused with the names and values there are."""
+        self._ask("PUT", FAULTS, {name: value})
+
+    def clear_faults(self) -> None:
+        self._ask("DELETE", FAULTS)
+
+    def drop_connections(self) -> None:
+        self._ask("POST", f"{FAULTS}/drop")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
         connection = _Connection(self._host)

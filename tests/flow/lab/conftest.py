@@ -2,9 +2,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from envoy.config.listener.v3.listener_pb2 import Listener
 
+from lab.controlplane import type_urls
+from lab.controlplane.proxy import Proxy
 from lab.controlplane.server import ControlPlane, on_any_port, running
 from lab.controlplane.settings import Settings
+from lab.controlplane.snapshot import Snapshot
+from lab.controlplane.snapshot.packing import pack
 
 STORY = """
 apiVersion: networking.istio.io/v1
@@ -44,3 +49,19 @@ def settings(tmp_path: Path) -> Settings:
 async def control_plane(settings: Settings) -> AsyncIterator[ControlPlane]:
     async with running(settings) as started:
         yield started
+
+
+@pytest.fixture
+def without_real_sockets(control_plane: ControlPlane) -> None:
+    """15001 and 15006 may be somebody else's here."""
+
+    def build(proxy: Proxy) -> Snapshot:
+        snapshot = control_plane.snapshot(proxy)
+        listeners = dict(snapshot.of(type_urls.LISTENER))
+        for name in ("virtualOutbound", "virtualInbound"):
+            listener = Listener.FromString(listeners[name].value)
+            listener.bind_to_port.value = False
+            listeners[name] = pack(listener)
+        return Snapshot.of_resources({**snapshot.resources, type_urls.LISTENER: listeners})
+
+    control_plane.ads.build = build

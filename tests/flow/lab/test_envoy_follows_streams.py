@@ -11,13 +11,9 @@ from typing import Any
 
 import grpc.aio
 import pytest
-from envoy.config.listener.v3.listener_pb2 import Listener
 
 from lab.controlplane import type_urls
-from lab.controlplane.proxy import Proxy
 from lab.controlplane.server import ControlPlane
-from lab.controlplane.snapshot import Snapshot
-from lab.controlplane.snapshot.packing import pack
 from tests.flow.lab.client import NODE
 from tests.flow.lab.envoy_process import ENVOY, PATIENCE, Server
 from tests.flow.lab.test_envoy_accepts_snapshot import SECRET, secrets
@@ -108,22 +104,6 @@ async def envoy_on(control_plane: ControlPlane, folder: Path, api_type: str = "G
         process.kill()
         await process.wait()
         await wire.stop(None)
-
-
-@pytest.fixture
-def without_real_sockets(control_plane: ControlPlane) -> None:
-    """15001 and 15006 may be somebody else's here."""
-
-    def build(proxy: Proxy) -> Snapshot:
-        snapshot = control_plane.snapshot(proxy)
-        listeners = dict(snapshot.of(type_urls.LISTENER))
-        for name in ("virtualOutbound", "virtualInbound"):
-            listener = Listener.FromString(listeners[name].value)
-            listener.bind_to_port.value = False
-            listeners[name] = pack(listener)
-        return Snapshot.of_resources({**snapshot.resources, type_urls.LISTENER: listeners})
-
-    control_plane.ads.build = build
 
 
 def versions(control_plane: ControlPlane) -> dict[str, str]:
