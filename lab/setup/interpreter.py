@@ -127,8 +127,8 @@ def _find(path: Path, where: str) -> None:
 
 
 def _relink_expat(target: Path) -> None:
-    """Debian's libexpat takes a random number from ``arc4random_buf``, which came with glibc 2.36. The objects
-    it was made of are in libexpat1-dev; ``getentropy`` has the same arguments and is older.
+    """Debian's libexpat takes a random number from ``arc4random_buf``, which came with glibc 2.36. The
+    objects it was made of are in libexpat1-dev; ``getentropy`` has the same arguments and is older.
     """
     archive = target.with_suffix(".a")
     rename = ["objcopy", "--redefine-sym", "arc4random_buf=getentropy", str(EXPAT_OBJECTS), str(archive)]
