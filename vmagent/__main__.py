@@ -1,5 +1,6 @@
 """``python -m vmagent`` and the ``vmagent`` command."""
 
+import os
 import sys
 
 
@@ -8,7 +9,7 @@ def main() -> None:
     if sys.argv[1:3] == ["capture", "hold"]:
         from vmagent.capture.hold import main as hold
 
-        sys.exit(hold(sys.argv[3:]))
+        sys.exit(hold(sys.argv[3:], os.environ))
     from vmagent.cli.main import main as cli
 
     cli()

@@ -8,12 +8,12 @@ Does not:  do the work of any part; map settings (wiring.py); read the files (da
 import asyncio
 import errno
 import logging
-import os
 from pathlib import Path
 
 from vmagent import reporting, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
+from vmagent.envoy.output import Output
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
 from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
 from vmagent.health.verdict import Verdict
@@ -22,12 +22,13 @@ from vmagent.identity import token, trust
 from vmagent.identity.credential import Credential
 from vmagent.identity.keeper import Gate, Keeper
 from vmagent.measured import Measures, Meter
-from vmagent.runtime import holder
+from vmagent.runtime import holder, logs
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Part, Tasks, run_parts
-from vmagent.runtime.notify import notify
 from vmagent.runtime.readiness import Readiness
+from vmagent.runtime.systemd import Tell, silence
+from vmagent.runtime.watchdog import Pulse
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
 from vmagent.status.endpoint import Endpoint
@@ -44,17 +45,25 @@ class Agent:
     """Everything between a configuration and a mesh. Binds the ports it serves at once; ``run`` does the
     rest.
 
-    ``remarks`` is what is odd about the configuration, for the status. Raises Misconfigured when a port is
-    taken, with nothing left open.
+    ``remarks`` is what is odd about the configuration, for the status; ``tell`` reaches systemd. Raises
+    Misconfigured when a port is taken, with nothing left open.
     """
 
     def __init__(
-        self, config: Config, gates: Readiness, *, run_dir: Path, clock: Clock, remarks: str = ""
+        self,
+        config: Config,
+        gates: Readiness,
+        *,
+        run_dir: Path,
+        clock: Clock,
+        remarks: str = "",
+        tell: Tell = silence,
     ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._gates = gates
         self._clock = clock
+        self._tell = tell
         self._started = clock.now()
         self._credentials: Latest[Credential] = Latest()
         self._verdicts: Latest[Verdict] = Latest()
@@ -72,7 +81,8 @@ class Agent:
             trouble=self._upstream_trouble,
             clock=clock,
         )
-        self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock)
+        self._output = Output(logs.pass_on)
+        self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock, output=self._output)
         self._dns = self._make_dns() if config.dns.enabled else None
         self._keeper = self._make_keeper()
         self._meter = self._make_meter()
@@ -158,12 +168,22 @@ class Agent:
                 glue.start("envoy-state", self._on_envoy()),
                 glue.start("application-health", self._on_verdicts()),
                 glue.start(
-                    "status-document", reporting.publish(self.known(), self._run_dir, self._meter.look)
+                    "status-document",
+                    reporting.publish(self.known(), self._run_dir, self._meter.look, self._tell),
                 ),
             ]
             await run_parts(self._parts, stop)
             for joint in joints:
                 joint.cancel()
+
+    @property
+    def pulses(self) -> tuple[Pulse, ...]:
+        """Of the threads without which the agent is only half alive."""
+        return (self._output.pulse, *([self._dns.pulse] if self._dns else []))
+
+    def reopen_logs(self) -> None:
+        """Files that Envoy writes by itself. Harmless at any time."""
+        self._envoy.reopen_logs()
 
     # --- the joints -----------------------------------------------------------------------------------------
 
@@ -192,7 +212,7 @@ class Agent:
 
     def _tell_started(self) -> None:
         """What systemd calls started: names resolve, whatever becomes of the mesh."""
-        notify("READY=1", address=os.environ.get("NOTIFY_SOCKET"))
+        self._tell("READY=1")
 
     async def _on_envoy(self) -> None:
         async for state in self._envoy.state.changes():

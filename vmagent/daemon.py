@@ -5,24 +5,27 @@ answers; nothing at boot waits for a control plane.
 """
 
 import asyncio
+import faulthandler
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from vmagent import __version__
 from vmagent.agent import Agent
-from vmagent.config import load
+from vmagent.config import load, model
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured, VmagentError
 from vmagent.runtime import files, logs
 from vmagent.runtime.clock import Clock, SystemClock
-from vmagent.runtime.notify import notify
 from vmagent.runtime.places import GATES, RUN
 from vmagent.runtime.readiness import LOCK, Readiness
-from vmagent.runtime.signals import stop_on_signals
+from vmagent.runtime.signals import reopen_on_signals, stop_on_signals
+from vmagent.runtime.systemd import Systemd
 from vmagent.runtime.waiting import happens
+from vmagent.runtime.watchdog import Watchdog
 from vmagent.status import document
 
 log = logging.getLogger("agent")
@@ -43,13 +46,16 @@ REPEAT: Final = 15.0
 """Seconds after which an unchanged wait is logged again: silence must not be ambiguous."""
 
 
-async def live(paths: Paths, run_dir: Path = RUN) -> None:
+async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN) -> None:
     """Until SIGTERM. Raises Misconfigured when another agent runs here."""
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    logs.configure("info")
+    faulthandler.enable()  # the watchdog ends a hung agent by SIGABRT: the log shall say where it hung
+    _log_as(load.own_here(paths), systemd)
     clock = SystemClock()
-    stop = stop_on_signals()
+    stop = stop_on_signals(stopping=lambda: systemd.tell("STOPPING=1"))
+    reopen = [logs.reopen]
+    reopen_on_signals(lambda: _each(reopen))
     lock = files.Lock(run_dir / LOCK)
     holder = lock.acquire()
     if holder is not None:
@@ -57,12 +63,25 @@ async def live(paths: Paths, run_dir: Path = RUN) -> None:
             f"another agent (pid {holder}) runs on this machine",
             hint="systemctl status istio-agent shows it; one agent serves the whole machine",
         )
+    watchdog = Watchdog(systemd.tell, patience=systemd.watchdog)
+    watchdog.start()
     gates = Readiness(*GATES, directory=files.directory(run_dir / "gates", mode=0o755))
     _keep_published(gates)
-    agent = await _begun(paths, _Wait(gates, run_dir, clock), stop)
+    agent = await _begun(paths, _Wait(gates, run_dir, clock, systemd), stop)
     if agent is not None:
+        watchdog.pulses = agent.pulses
+        reopen.append(agent.reopen_logs)
         gates.open("config")
         await agent.run(stop)
+
+
+def _log_as(own: model.Agent, systemd: Systemd) -> None:
+    logs.configure(own.log_level, journal=systemd.journal_stream, file=own.log_file)
+
+
+def _each(calls: list[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
 
 
 def _keep_published(gates: Readiness) -> None:
@@ -74,10 +93,11 @@ def _keep_published(gates: Readiness) -> None:
 class _Wait:
     """What is said, and where, while there is no agent yet."""
 
-    def __init__(self, gates: Readiness, run_dir: Path, clock: Clock) -> None:
+    def __init__(self, gates: Readiness, run_dir: Path, clock: Clock, systemd: Systemd) -> None:
         self.gates = gates
         self.run_dir = run_dir
         self.clock = clock
+        self.systemd = systemd
         self._began = clock.now()
         self._said_at = clock.monotonic()
 
@@ -90,7 +110,7 @@ class _Wait:
         elif self.clock.monotonic() - self._said_at > REPEAT:
             self._said_at = self.clock.monotonic()
             log.warning("still not ready: %s", sentence)
-        notify(f"READY=1\nSTATUS=not ready: {sentence}", address=os.environ.get("NOTIFY_SOCKET"))
+        self.systemd.tell(f"READY=1\nSTATUS=not ready: {sentence}")
 
     def _publish(self) -> None:
         facts = document.Facts(
@@ -119,9 +139,15 @@ async def _begun(paths: Paths, wait: _Wait, stop: asyncio.Event) -> Agent | None
 
 
 def _agent(loaded: load.Loaded, wait: _Wait) -> Agent:
-    logs.configure(loaded.config.agent.log_level)
-    unknown = "; ".join(map(str, loaded.unknown))
-    agent = Agent(loaded.config, wait.gates, run_dir=wait.run_dir, clock=wait.clock, remarks=unknown)
+    _log_as(loaded.config.agent, wait.systemd)
+    agent = Agent(
+        loaded.config,
+        wait.gates,
+        run_dir=wait.run_dir,
+        clock=wait.clock,
+        remarks="; ".join(map(str, loaded.unknown)),
+        tell=wait.systemd.tell,
+    )
     for remark in (*loaded.unknown, *loaded.notes):
         log.warning("%s", remark)
     return agent

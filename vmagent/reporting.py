@@ -16,8 +16,8 @@ from vmagent.config.model import Config
 from vmagent.health.verdict import Verdict
 from vmagent.identity.credential import Credential
 from vmagent.runtime.latest import Latest
-from vmagent.runtime.notify import notify
 from vmagent.runtime.readiness import Readiness
+from vmagent.runtime.systemd import Tell
 from vmagent.runtime.waiting import happens
 from vmagent.status import document
 from vmagent.xds.hub import Hub
@@ -73,15 +73,17 @@ def _health(known: Known) -> str:
     return "healthy" if verdict.healthy else f"unhealthy: {verdict.message}"
 
 
-async def publish(known: Known, run_dir: Path, look: Callable[[], None]) -> None:
-    """For ever: whenever a gate moves, and now and then. ``look`` is called each time."""
+async def publish(known: Known, run_dir: Path, look: Callable[[], None], tell: Tell) -> None:
+    """For ever: whenever a gate moves, and now and then. ``look`` is called each time, ``tell`` when there is
+    news for systemd.
+    """
     last: document.Facts | None = None
     while True:
         look()
         current = facts(known)
         if current != last:
             written = document.write(run_dir, current)
-            notify(f"STATUS={document.sentence(current)}", address=os.environ.get("NOTIFY_SOCKET"))
+            tell(f"STATUS={document.sentence(current)}")
             last = current if written else None  # no room: the next look tries again
         known.news.clear()
         await happens(known.news, within=STATUS_EVERY)

@@ -36,7 +36,7 @@ ONE_DOOR = {
 }
 
 EFFECT_DOORS = {
-    "subprocess": ("vmagent/capture/command.py", "vmagent/capture/hold.py"),
+    "subprocess": ("vmagent/capture/command.py", "vmagent/capture/attempt.py"),
     "asyncio.create_subprocess_exec": (
         "vmagent/envoy/process.py",
         "vmagent/health/checks.py",
@@ -44,9 +44,7 @@ EFFECT_DOORS = {
     ),
     "os.environ": (
         "vmagent/config/",
-        "vmagent/agent.py",
-        "vmagent/daemon.py",
-        "vmagent/reporting.py",
+        "vmagent/__main__.py",
         "vmagent/cli/proxy.py",
     ),
     "time.time": ("vmagent/runtime/clock.py", "vmagent/identity/signer.py"),

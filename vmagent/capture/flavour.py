@@ -58,19 +58,32 @@ class Tools:
 
 def detect(force: Literal["", "nft", "legacy"] = "", *, search: str = SEARCH) -> Tools:
     """Changes nothing, creates no table. ``force`` is FORCE_IPTABLES_BINARY; ``search`` is a PATH."""
+    if why := obstacle(force, search=search):
+        raise why
     suffix = f"-{force}" if force else ""
     iptables = _find(f"iptables{suffix}", search)
-    if not iptables:
-        raise Misconfigured(
-            f"there is no iptables{suffix} on this host (looked in {search})",
-            hint="install it (Debian: apt-get install iptables)",
-        )
     version = command.run([iptables, "--version"]).strip()
     flavour: Literal["nft", "legacy"] = "nft" if "nf_tables" in version else "legacy"
     ip6tables = _find(f"ip6tables{suffix}", search)
     if ip6tables and ("nf_tables" in command.run([ip6tables, "--version"])) != (flavour == "nft"):
         ip6tables = ""  # the other flavour: its rules would not be where the host's others are
     return Tools(flavour=flavour, iptables=iptables, ip6tables=ip6tables, version=version)
+
+
+def obstacle(force: Literal["", "nft", "legacy"] = "", *, search: str = SEARCH) -> Misconfigured | None:
+    """Why no rule can be written on this host, if so: a look at names, quick enough to be repeated."""
+    name = f"iptables-{force}" if force else "iptables"
+    if shutil.which(name, path=search):
+        return None
+    if not force and shutil.which("nft", path=search):
+        return Misconfigured(
+            "nothing can be captured: this host has nft but no iptables, by which rules are written",
+            hint="install it beside nft, which stays as it is (Debian, Ubuntu: apt-get install iptables)",
+        )
+    return Misconfigured(
+        f"nothing can be captured: there is no {name} on this host (looked in {search})",
+        hint="install it (Debian, Ubuntu: apt-get install iptables)",
+    )
 
 
 def others(tools: Tools, *, search: str = SEARCH) -> tuple[Tools, ...]:

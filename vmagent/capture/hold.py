@@ -12,34 +12,31 @@ import select
 import shlex
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vmagent.capture import manifest, privilege, timing, undo, verify
+from vmagent.capture import flavour, manifest, privilege, timing, undo, verify
+from vmagent.capture.attempt import attempt
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
-from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
+from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.runtime import files, logs, readiness
 from vmagent.runtime.places import GATES, RUN
 from vmagent.runtime.readiness import Readiness
+from vmagent.runtime.systemd import Systemd
 
 log = logging.getLogger("capture")
 
 
-APPLY_PATIENCE: Final = 90.0
-"""Seconds for the child: it may wait 30 s each for the change lock and the xtables lock, and then has work
-to do.
-"""
+OUTSIDE: Final = Systemd()
+"""Of no unit: nobody is told anything."""
 
-MEANINGS: Final = {
-    Misconfigured.exit_code: "exit status 78: something must be edited",
-    Unavailable.exit_code: "exit status 75: something is missing or busy",
-    Refused.exit_code: "exit status 77: not permitted",
-}
-"""Of apply's exit statuses, for those who may not read its words."""
+BEATS: Final = 4
+"""Signs of life in the time that the unit's WatchdogSec grants. That must be longer than a child may take
+(attempt.py): who waits for one gives none.
+"""
 
 CONNECT: Final = 0.5
 """Seconds for Envoy to accept on loopback: the kernel accepts for a process that merely is slow."""
@@ -53,23 +50,24 @@ class Options:
     apply: tuple[str, ...] = (sys.executable, "-I", "-m", "vmagent", "capture", "apply")
 
 
-def hold(argv: Sequence[str]) -> int:
+def hold(argv: Sequence[str], systemd: Systemd = OUTSIDE) -> int:
     """Returns the exit status after SIGTERM or SIGINT (0), or at once if it may not or need not run."""
     try:
         options = parse(argv)
         privilege.check("capture hold")
         _only_one(options.directory)
-        Holder(options).run()
+        Holder(options, systemd).run()
     except VmagentError as error:
         log.error("%s%s", error, f" ({error.hint})" if error.hint else "")
         return error.exit_code
     return 0
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """``hold`` with the log on standard output, as the unit wants it."""
-    logs.configure("info")
-    return hold(argv)
+    systemd = Systemd.of(environ, os.getpid())
+    logs.configure("info", journal=systemd.journal_stream)
+    return hold(argv, systemd)
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -100,19 +98,27 @@ def _only_one(directory: Path) -> None:
 
 
 class Holder:
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, systemd: Systemd) -> None:
         self._options = options
+        self._systemd = systemd
         gates = files.directory(options.directory / "gates", mode=0o755)
         self._gate = Readiness("capture", directory=gates)
+        self._gate.changed = self._tell
         self._stop = _Stop()
         known = manifest.load(options.directory)
         self._watch = Watch(captured=known is not None, now=timing.monotonic())
         self._port = known.outbound_port if known else 0
         self._said_at = timing.monotonic()
+        self._beat_at = timing.monotonic()
+        self._obstacle = ""
 
     def run(self) -> None:
+        """What systemd calls started is that this process looks: nothing at boot waits for the mesh."""
+        self._systemd.tell("READY=1")
+        self._forget_an_earlier_boot()
         while not self._stop.asked:
             now = timing.monotonic()
+            self._beat(now)
             seen = self._look(now)
             self._say(seen)
             self._gate.publish_again()
@@ -126,9 +132,32 @@ class Holder:
                 case Action.WAIT:
                     self._stop.wait(self._watch.pause(now))
         log.info("stopping: taking the rules back")
+        self._systemd.tell("STOPPING=1")
         self._gate.close("capture", "capture is stopped")
         undo.remove(self._options.directory)
         log.info("traffic goes direct")
+
+    def _tell(self) -> None:
+        why = self._gate.waiting.get("capture")
+        state = f"nothing is captured: {why}" if why else "traffic goes through Envoy"
+        self._systemd.tell(f"STATUS={state}")
+
+    def _beat(self, now: float) -> None:
+        if self._systemd.watchdog and now >= self._beat_at:
+            self._beat_at = now + self._systemd.watchdog / BEATS
+            self._systemd.tell("WATCHDOG=1")
+
+    def _forget_an_earlier_boot(self) -> None:
+        """Rules of ours without their manifest, which a reboot takes along: somebody saved them while they
+        were in force, and restores them at boot. They would send traffic to an Envoy that is not there yet.
+        """
+        if self._watch.captured:
+            return
+        try:
+            if undo.remove(self._options.directory).changed:
+                log.warning("rules of ours were there before us, restored from a file at boot: taken back")
+        except VmagentError as error:
+            log.warning("cannot see whether old rules of ours are there: %s", error)
 
     def _look(self, now: float) -> Seen:
         states = readiness.read(self._options.agent / "gates", self._options.gates)
@@ -140,20 +169,32 @@ class Holder:
         return Seen(now=now, waiting=waiting, agent=agent, envoy=envoy)
 
     def _say(self, seen: Seen) -> None:
-        """What we wait for, in the gate at once and in the log every 15 s."""
-        if self._watch.captured or not seen.waiting or self._watch.is_dismissed:
+        """What we wait for, in the gate at once and in the log every 15 s. What stands in the way for good
+        goes before what will pass.
+        """
+        if self._watch.captured or self._watch.is_dismissed:
+            return
+        self._mind(flavour.obstacle())
+        if not seen.waiting:
             return
         gate, why = next(iter(seen.waiting.items()))
-        self._gate_waits(f"{gate}: {why}")
+        self._gate_waits(self._obstacle or f"{gate}: {why}")
         if seen.now - self._said_at >= SAY_EVERY:
             self._said_at = seen.now
             log.info("waiting for %s", ", ".join(f"{gate} ({why})" for gate, why in seen.waiting.items()))
+
+    def _mind(self, obstacle: VmagentError | None) -> None:
+        """Told at the start already, and not only when everything else is ready."""
+        told = f"{obstacle}; {obstacle.hint}" if obstacle else ""
+        if told and told != self._obstacle:
+            log.warning("%s", told)
+        self._obstacle = told
 
     def _gate_waits(self, why: str) -> None:
         self._gate.close("capture", why)
 
     def _apply(self) -> None:
-        failure = _run_apply(self._options.apply)
+        failure = attempt(self._options.apply)
         now = timing.monotonic()
         known = manifest.load(self._options.directory)
         if failure is not None:
@@ -161,7 +202,7 @@ class Holder:
             log.error("capture apply failed, next try in %.0f s: %s", delay, failure.private)
             if known is None:
                 self._watch.removed(now)
-                self._gate_waits(failure.public)
+                self._gate_waits(self._obstacle or failure.public)
             return
         self._port = known.outbound_port if known else 0
         self._watch.applied(now)
@@ -191,38 +232,6 @@ class Holder:
         self._gate_waits("the agent is not running")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Apply reads as root what others wrote, and quotes it: its words are for the log, which is root's. The
-    gate, which anybody may read, has our own only.
-    """
-
-    public: str
-    private: str
-
-
-def _run_apply(command: Sequence[str]) -> Failure | None:
-    """None if it went well."""
-    try:
-        done = subprocess.run(
-            command, stderr=subprocess.PIPE, text=True, errors="replace", timeout=APPLY_PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        why = f"capture apply did not finish within {APPLY_PATIENCE:g} s"
-        return Failure(public=why, private=why)
-    except OSError as error:
-        why = f"{command[0]}: {error.strerror}"
-        return Failure(public=why, private=why)
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    if done.returncode != 0:
-        meaning = MEANINGS.get(done.returncode, f"exit status {done.returncode}")
-        public = f"capture apply failed ({meaning}); its log says why: journalctl -u istio-capture"
-        return Failure(public=public, private="; ".join(lines[-3:]) or public)
-    for line in lines:
-        log.info("%s", line)
-    return None
-
-
 def _accepts(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), CONNECT).close()
@@ -232,7 +241,9 @@ def _accepts(port: int) -> bool:
 
 
 class _Stop:
-    """SIGTERM and SIGINT ask once; what is under way is finished, the rest is bounded."""
+    """SIGTERM and SIGINT ask once; what is under way is finished, the rest is bounded. SIGHUP and SIGUSR1, as
+    who rotates logs sends them, change nothing: there is no file of ours to open again.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -240,10 +251,15 @@ class _Stop:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._heard)
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, self._ignored)
 
     def _heard(self, number: int, _frame: object) -> None:
         self.asked = True
 
+    def _ignored(self, number: int, _frame: object) -> None:
+        """A handler and not SIG_IGN, which children would inherit."""
+
     def wait(self, seconds: float) -> None:
-        if not self.asked:
-            select.select([self._reader], [], [], seconds)
+        if not self.asked and select.select([self._reader], [], [], seconds)[0]:
+            os.read(self._reader, 64)

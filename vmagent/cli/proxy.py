@@ -19,5 +19,6 @@ def proxy(role: str) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines have no scope and repeat what we say
     from vmagent import daemon
     from vmagent.config.resolve import Paths
+    from vmagent.runtime.systemd import Systemd
 
-    asyncio.run(daemon.live(Paths()))
+    asyncio.run(daemon.live(Paths(), Systemd.of(os.environ, os.getpid())))

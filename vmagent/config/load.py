@@ -17,7 +17,7 @@ from typing import Final
 
 from vmagent.config import addresses, pem
 from vmagent.config.addresses import Host
-from vmagent.config.model import CaptureInputs, Config
+from vmagent.config.model import Agent, CaptureInputs, Config
 from vmagent.config.problem import Problem, misconfigured
 from vmagent.config.resolve import EMPTY, GONE, Paths, Sources, resolve
 from vmagent.errors import Unavailable
@@ -84,6 +84,12 @@ def capture_inputs(paths: Paths, environ: Mapping[str, str]) -> CaptureInputs:
     return found.config.capture
 
 
+def own(paths: Paths, environ: Mapping[str, str]) -> Agent:
+    """What is ours alone, as far as it can be read: how to log that the rest is not there yet."""
+    host = Host(name="", addresses=(), routed=())
+    return resolve(paths, _sources(paths, {}), environ, host, present=os.path.isfile).config.agent
+
+
 def _sources(paths: Paths, absent: dict[str, str]) -> Sources:
     follow = os.geteuid() != 0
     return Sources(
@@ -126,3 +132,8 @@ def here(paths: Paths) -> Loaded:
 def capture_here(paths: Paths) -> CaptureInputs:
     """``capture_inputs`` with this process's environment."""
     return capture_inputs(paths, os.environ)
+
+
+def own_here(paths: Paths) -> Agent:
+    """``own`` with this process's environment."""
+    return own(paths, os.environ)

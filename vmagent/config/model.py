@@ -262,6 +262,8 @@ class Agent:
     """What is ours alone (agent.env)."""
 
     log_level: Literal["debug", "info", "warn", "error"]
+    log_file: Path | None
+    """None: standard output alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,4 +210,5 @@ def agent(environment: Environment, flag: Flags) -> Agent:
             level = settings.LOG_LEVEL.parse(said[-1].rpartition(":")[2]) if said else level
         except ValueError as remedy:
             flag.refuse("log_output_level", str(remedy))
-    return Agent(log_level=level)
+    file = environment.get(settings.LOG_FILE)
+    return Agent(log_level=level, log_file=Path(file) if file else None)

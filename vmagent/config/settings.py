@@ -264,6 +264,12 @@ MERGE_STATS: Final = row(
 # --- ours alone (agent.env) -------------------------------------------------------------------------------
 
 LOG_LEVEL: Final = row("VMAGENT_LOG_LEVEL", _LEVEL, "info", "What the agent logs.")
+LOG_FILE: Final = row(
+    "VMAGENT_LOG_FILE",
+    _or_empty(syntax.absolute),
+    "",
+    "File that agent and Envoy log to as well, such as /var/log/istio/istio.log; kept below 50 MiB.",
+)
 KUBE_SERVER: Final = row(
     "VMAGENT_KUBE_SERVER",
     text,

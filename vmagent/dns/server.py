@@ -19,6 +19,7 @@ from vmagent.dns.table import Table
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Tasks
+from vmagent.runtime.watchdog import Pulse
 from vmagent.xds.names import NameTable
 
 log = logging.getLogger("dns")
@@ -46,6 +47,7 @@ class DnsServer:
         self._sockets: Listening | None = None
         self._service: Service | None = None
         self._ended = asyncio.Event()
+        self.pulse = Pulse("dns")
         self.counters = Counters()
         self.names = 0
         """Entries in the present name table."""
@@ -77,7 +79,7 @@ class DnsServer:
             try:
                 async with Tasks() as tasks:
                     tasks.start("dns-tables", self._follow(service))
-                    await loop.run_in_executor(thread, service.serve, ready)
+                    await loop.run_in_executor(thread, service.serve, ready, self.pulse)
                     self._ended.set()
             finally:
                 service.stop()

@@ -17,6 +17,7 @@ from vmagent.dns.sockets import Listening
 from vmagent.dns.tcp import TcpPort
 from vmagent.dns.udp import UdpPort
 from vmagent.dns.upstream import Forwarder
+from vmagent.runtime.watchdog import Pulse
 
 LAST_ANSWERS: Final = 1.0
 """Seconds that questions under way may still take when we stop; then they are answered with SERVFAIL."""
@@ -40,20 +41,24 @@ class Service:
         self._stopping = True
         self._loop.wake()
 
-    def serve(self, ready: Callable[[], None]) -> None:
+    def serve(self, ready: Callable[[], None], pulse: Pulse) -> None:
         """Blocks until ``stop``. ``ready`` is called when questions are answered."""
         try:
-            self._serve(ready)
+            pulse.begin(self._loop.wake)
+            self._serve(ready, pulse)
         finally:
+            pulse.end()
             self._sockets.close()
             self._loop.close()
 
-    def _serve(self, ready: Callable[[], None]) -> None:
+    def _serve(self, ready: Callable[[], None], pulse: Pulse) -> None:
         udp = [UdpPort(sock, self._loop, self.resolver) for sock in self._sockets.udp]
         tcp = TcpPort(self._sockets.tcp, self._loop, self.resolver)
         ready()
         while not self._stopping:
             self._loop.turn()
+            pulse.answer()
+        pulse.end()
         for port in udp:
             port.pause()
         tcp.pause()

@@ -86,8 +86,6 @@ class EnvoyConfig:
     component_log_levels: tuple[str, ...] = ()
     """``component:level`` each."""
     log_as_json: bool = False
-    log_file: Path | None = None
-    """Envoy's stdout and stderr are appended here; None: they are the agent's."""
     skip_deprecated_logs: bool = True
     core_dump: bool = False
     concurrency: int = 0

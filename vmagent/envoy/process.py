@@ -28,6 +28,9 @@ _SAME_BIRTH: Final = 0.02
 _POLL: Final = 0.05
 """Seconds between looks at a process that is not our child."""
 
+Streams = tuple[int, int]
+"""File descriptors for standard output and error."""
+
 CHECK_LIMIT: Final = 5.0
 """Seconds for an Envoy that only checks its command line and its files. It needs 0.1."""
 LONGEST_OUTPUT: Final = 1 << 16
@@ -114,6 +117,12 @@ class Child(Protocol):
         """KILL to the group, now. Harmless if it is gone."""
         ...
 
+    def reopen_logs(self) -> None:
+        """USR1 to the process: Envoy opens the files it logs to again. One that is just starting would end
+        of it.
+        """
+        ...
+
 
 class _Child:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -138,36 +147,34 @@ class _Child:
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
 
+    def reopen_logs(self) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGUSR1)
+
     def _signal(self, number: signal.Signals) -> None:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
 
-async def spawn(arguments: Sequence[str], environment: Mapping[str, str], log_file: Path | None) -> Child:
+async def spawn(arguments: Sequence[str], environment: Mapping[str, str], output: Streams | None) -> Child:
     """Raises Misconfigured (a person must mend something) or Unavailable (try again), naming the binary.
 
-    stdin is empty, stdout and stderr are ours or ``log_file``; of our environment nothing is passed on.
+    stdin is empty; without ``output`` stdout and stderr are ours; of our environment nothing is passed on.
     """
-    binary = Path(arguments[0])
-    output: int | None = None
+    stdout, stderr = output or (None, None)
     try:
-        if log_file:
-            output = os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         process = await asyncio.create_subprocess_exec(
             *arguments,
             env=dict(environment),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=stdout,
+            stderr=stderr,
             cwd="/",
             start_new_session=True,
         )
     except OSError as why:
-        raise refusal(binary, why) from why
-    finally:
-        if output is not None:
-            os.close(output)
+        raise refusal(Path(arguments[0]), why) from why
     return _Child(process)
 
 

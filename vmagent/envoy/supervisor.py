@@ -7,20 +7,21 @@ Surprise:  a missing binary, a taken port or an Envoy that ends at once never en
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from vmagent.envoy import complaint
 from vmagent.envoy.addresses import family
 from vmagent.envoy.admin import TIMEOUT, Admin
 from vmagent.envoy.arguments import arguments, environment
 from vmagent.envoy.bootstrap import left_out
 from vmagent.envoy.config import EnvoyConfig
+from vmagent.envoy.epitaph import Check, epitaph
 from vmagent.envoy.footprint import Footprint
-from vmagent.envoy.process import KILL_LIMIT, Child, ProcessId, check, explain, spawn
+from vmagent.envoy.output import Output
+from vmagent.envoy.process import KILL_LIMIT, Child, ProcessId, Streams, check, spawn
 from vmagent.envoy.restarts import Restarts
 from vmagent.envoy.states import Signal, State, after
 from vmagent.errors import Unavailable, VmagentError
@@ -31,8 +32,7 @@ from vmagent.runtime.lifecycle import Tasks
 
 log = logging.getLogger("envoy")
 
-Spawn = Callable[[Sequence[str], Mapping[str, str], Path | None], Awaitable[Child]]
-Check = Callable[[Sequence[str], Mapping[str, str]], Awaitable[str]]
+Spawn = Callable[[Sequence[str], Mapping[str, str], Streams | None], Awaitable[Child]]
 
 QUICK: Final = 0.03
 """Seconds between questions while Envoy starts. It needs about 60 ms, and an answer costs it 1 ms."""
@@ -47,9 +47,6 @@ TERM_PATIENCE: Final = 3.0
 ZERO_LIMIT: Final = 15.0
 """Seconds that a stop waits at most with exit_on_zero. Istio has no bound, and systemd kills it."""
 COUNT_EVERY: Final = 0.25
-AT_ONCE: Final = 5.0
-"""Seconds. An Envoy that lived for less has most likely found something that it could not use."""
-
 _TOO_LATE: Final = "the agent is leaving"
 
 
@@ -76,6 +73,7 @@ class Supervisor:
         config: EnvoyConfig,
         *,
         clock: Clock,
+        output: Output | None = None,
         restarts: Restarts | None = None,
         spawn: Spawn = spawn,
         check: Check = check,
@@ -83,6 +81,7 @@ class Supervisor:
     ) -> None:
         self._config = config
         self._clock = clock
+        self._output = output
         self._restarts = restarts or Restarts()
         self._spawn = spawn
         self._check = check
@@ -104,11 +103,12 @@ class Supervisor:
         for sentence in left_out(self._config):
             log.warning("left out: %s", sentence)
         self._publish("Envoy has not been started")
-        while not self._over:
-            lived = await self._one_life()
-            if not self._over:
-                await self._pause(self._restarts.delay(lived=lived))
-        await asyncio.Event().wait()
+        with self._output or contextlib.nullcontext():
+            while not self._over:
+                lived = await self._one_life()
+                if not self._over:
+                    await self._pause(self._restarts.delay(lived=lived))
+            await asyncio.Event().wait()
 
     async def _one_life(self) -> float:
         """From spawn to exit. Returns the seconds it lived, 0 if it was never born."""
@@ -128,8 +128,16 @@ class Supervisor:
         self._child = None
         expected = self._life is State.DRAINING
         self._turn(Signal.EXITED)
-        self._publish("Envoy has ended" if expected else await self._epitaph(code, lived))
+        if expected:
+            self._publish("Envoy has ended")
+        else:
+            await self._mourn(code, lived)
         return lived
+
+    async def _mourn(self, code: int, lived: float) -> None:
+        text = await epitaph(self._config, self._argv, code, lived, admin=self._admin, check=self._check)
+        log.error("%s", text)
+        self._publish(text)
 
     async def _start(self) -> Child:
         """Raises a VmagentError whose sentence names what is in the way."""
@@ -141,7 +149,8 @@ class Supervisor:
             raise Unavailable(_TOO_LATE)
         self._footprint.write(self._epoch)
         self._argv = argv = arguments(self._config, epoch=self._epoch, override=self._footprint.override())
-        child = await self._spawn(argv, environment(self._config), self._config.log_file)
+        streams = self._output.streams if self._output else None
+        child = await self._spawn(argv, environment(self._config), streams)
         if self._over:
             child.kill()
             raise Unavailable(_TOO_LATE)
@@ -197,24 +206,6 @@ class Supervisor:
         except Unavailable as why:
             return str(why) if self._life is not State.STARTING else "Envoy is starting"
 
-    async def _epitaph(self, code: int, lived: float) -> str:
-        why = f"; {await self._suspect(code)}" if lived < AT_ONCE else ""
-        text = f"Envoy ended after {lived:.1f} s ({explain(code)}){why}"
-        log.error("%s", text)
-        return text
-
-    async def _suspect(self, code: int) -> str:
-        """What may have ended it, found while the evidence is fresh."""
-        taken = [
-            f"port {port} ({await holder.found(port)})"
-            for port in sorted(self._config.ports.envoys)
-            if await self._admin.listening(port)
-        ]
-        if taken:
-            return f"in use by others: {', '.join(taken)}"
-        said = await self._check(self._argv, environment(self._config)) if code > 0 else ""
-        return complaint.sentence(said, self._config.binary) or "its log says why"
-
     async def _pause(self, seconds: float) -> None:
         """The backoff; a stop cuts it short."""
         async with Tasks() as tasks:
@@ -225,6 +216,11 @@ class Supervisor:
             stop.cancel()
         if self._life is State.BACKOFF:
             self._turn(Signal.RETRY_DUE)
+
+    def reopen_logs(self) -> None:
+        """The files that Envoy itself writes, such as an access log of the mesh's choice."""
+        if self._child is not None and self._life in (State.READY, State.UNREADY):
+            self._child.reopen_logs()
 
     # --- stop -------------------------------------------------------------------------------------------
 

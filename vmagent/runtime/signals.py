@@ -1,15 +1,18 @@
-"""SIGTERM and SIGINT ask for a drain; a second one leaves at once."""
+"""SIGTERM and SIGINT ask for a drain; a second one leaves at once. SIGHUP and SIGUSR1 ask for log files to be
+opened again, which is all that they do: a rotation must never drain anything.
+"""
 
 import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 
 log = logging.getLogger("lifecycle")
 
 
-def stop_on_signals() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT. Needs a running event loop."""
+def stop_on_signals(*, stopping: Callable[[], None] = lambda: None) -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT, after ``stopping`` was called. Needs a running event loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -18,8 +21,21 @@ def stop_on_signals() -> asyncio.Event:
             log.warning("%s again: leaving without a drain", number.name)
             os._exit(128 + number)
         log.info("%s: stopping", number.name)
+        stopping()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, heard, number)
     return stop
+
+
+def reopen_on_signals(reopen: Callable[[], None]) -> None:
+    """Call it at each SIGHUP and SIGUSR1. Needs a running event loop."""
+    loop = asyncio.get_running_loop()
+
+    def heard(number: signal.Signals) -> None:
+        reopen()
+        log.info("%s: log files are opened again", number.name)
+
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        loop.add_signal_handler(number, heard, number)

@@ -14,6 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from tests.unit.envoy.examples import below
 from vmagent.envoy.config import EnvoyConfig, Ports
+from vmagent.envoy.output import Output
 from vmagent.envoy.states import State
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
 from vmagent.runtime.clock import SystemClock
@@ -44,7 +45,6 @@ def real(root: Path, **changes: Any) -> EnvoyConfig:
         "binary": BINARY,
         "ports": ports,
         "concurrency": 1,
-        "log_file": root / "envoy.log",
         "component_log_levels": ("misc:error",),
     }
     return below(root, **(settings | changes))
@@ -84,9 +84,24 @@ async def control_plane(path: Path) -> AsyncIterator[ControlPlane]:
         await server.stop(0)
 
 
+class Printed:
+    """What Envoy said, as it is handed to the log."""
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[int, str]] = []
+
+    def take(self, level: int, text: str) -> None:
+        self.groups.append((level, text))
+
+    @property
+    def text(self) -> str:
+        return "\n".join(text for _, text in self.groups)
+
+
 @asynccontextmanager
-async def supervised(config: EnvoyConfig) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(config, clock=SystemClock())
+async def supervised(config: EnvoyConfig, printed: Printed | None = None) -> AsyncIterator[Supervisor]:
+    output = Output((printed or Printed()).take)
+    supervisor = Supervisor(config, clock=SystemClock(), output=output)
     async with Tasks() as tasks:
         run = tasks.start("envoy", supervisor.run())
         try:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vmagent.capture.hold import Failure, Options, _run_apply, hold, parse
+from vmagent.capture.attempt import Failure, attempt
+from vmagent.capture.hold import Options, hold, parse
 from vmagent.errors import Misconfigured
 
 
@@ -43,7 +44,7 @@ def test_a_wrong_option_is_an_exit_status_not_a_traceback() -> None:
     ("status", "meaning"), [(78, "must be edited"), (75, "missing"), (1, "exit status 1")]
 )
 def test_what_apply_quotes_is_for_the_log_alone(status: int, meaning: str) -> None:
-    failure = _run_apply(("sh", "-c", f"printf 'one\\nroot:hunter2 \\377\\n' >&2; exit {status}"))
+    failure = attempt(("sh", "-c", f"printf 'one\\nroot:hunter2 \\377\\n' >&2; exit {status}"))
     assert isinstance(failure, Failure)
     assert failure.private == "one; root:hunter2 \ufffd"
     assert meaning in failure.public
@@ -52,10 +53,10 @@ def test_what_apply_quotes_is_for_the_log_alone(status: int, meaning: str) -> No
 
 @pytest.mark.effects
 def test_an_apply_that_cannot_be_started_is_told_by_its_name() -> None:
-    failure = _run_apply(("/nowhere/vmagent",))
+    failure = attempt(("/nowhere/vmagent",))
     assert failure is not None
     assert failure.public == "/nowhere/vmagent: No such file or directory"
-    assert _run_apply(("true",)) is None
+    assert attempt(("true",)) is None
 
 
 @pytest.mark.effects

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.envoy.examples import below
 from vmagent.envoy.admin import Admin, Facts
 from vmagent.envoy.config import Ports
-from vmagent.envoy.process import Child
+from vmagent.envoy.process import Child, Streams
 from vmagent.envoy.restarts import Restarts
 from vmagent.envoy.states import State
 from vmagent.envoy.supervisor import QUICK, ZERO_LIMIT, EnvoyState, Supervisor
@@ -65,6 +65,9 @@ class FakeChild:
             self.log.append("KILL")
             self.exit(-9)
 
+    def reopen_logs(self) -> None:
+        self.log.append("USR1")
+
     def exit(self, code: int) -> None:
         self.code.set_result(code)
 
@@ -116,7 +119,7 @@ class World:
             admin=admin,
         )
 
-    async def spawn(self, argv: Sequence[str], env: Mapping[str, str], log_file: Path | None) -> Child:
+    async def spawn(self, argv: Sequence[str], env: Mapping[str, str], output: Streams | None) -> Child:
         if self.refusals:
             raise self.refusals.pop(0)
         self.children.append(FakeChild())

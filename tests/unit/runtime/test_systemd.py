@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from vmagent.runtime.notify import notify
+from vmagent.runtime.systemd import Systemd, notify
 
 
 @pytest.mark.effects
@@ -17,7 +17,22 @@ def test_systemd_is_told_at_a_path_and_at_an_abstract_address(tmp_path: Path, ab
 
 
 def test_without_systemd_there_is_silence() -> None:
-    notify("READY=1", address=None)
+    Systemd.of({}, 7).tell("READY=1")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, 0.0),
+        ({"WATCHDOG_USEC": "soon"}, 0.0),
+        ({"WATCHDOG_USEC": "-1"}, 0.0),
+        ({"WATCHDOG_PID": "7"}, 0.0),
+    ],
+)
+def test_a_watchdog_counts_if_it_is_meant_for_this_process(environ: dict[str, str], seconds: float) -> None:
+    assert Systemd.of(environ, 7).watchdog == seconds
 
 
 @pytest.mark.effects
