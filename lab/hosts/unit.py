@@ -2,8 +2,8 @@
 
 Owns:      reading the keys that decide what is started, as whom, with which rights, and how long stopping may
            take.
-Does not:  start anything; emulate sandboxing (ProtectSystem= and its like), ExecStop=, notification or
-           restarts.
+Does not:  start anything; emulate sandboxing (ProtectSystem= and its like), ExecStartPre=, ExecStop=,
+           notification, watchdog or restarts.
 Surprise:  what it does not understand in a key that it does read is an error, never skipped: a lab that
            started something else than systemd would is worth nothing.
 """
@@ -19,6 +19,8 @@ DEFAULT_STOP_TIMEOUT: Final = 90.0
 
 _LIMIT: Final = 'ulimit -n "$1" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; shift; exec "$@"'
 """As systemd: what the machine does not grant is cut down to what it does."""
+
+_UMASK: Final = 'umask "$1"; shift; exec "$@"'
 
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 _UNITS: Final = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -40,6 +42,7 @@ class Unit:
     """What the process and its children can have at most; None: no limit."""
     no_new_privileges: bool = False
     open_files: int | None = None
+    umask: int = 0o022
     stop_timeout: float = DEFAULT_STOP_TIMEOUT
 
     @classmethod
@@ -59,13 +62,14 @@ class Unit:
                 capabilities=_capabilities(service.get("CapabilityBoundingSet")),
                 no_new_privileges=_one(service, "NoNewPrivileges", "no") in ("yes", "true", "on", "1"),
                 open_files=int(limit) if (limit := _one(service, "LimitNOFILE")) else None,
+                umask=int(_one(service, "UMask", "0022"), 8),
                 stop_timeout=seconds(_one(service, "TimeoutStopSec", f"{DEFAULT_STOP_TIMEOUT:g}")),
             )
         except ValueError as why:
             raise ValueError(f"{name}: {why}") from None
 
     def confined(self) -> list[str]:
-        """The command line behind ulimit and setpriv, which give up what systemd would take away."""
+        """The command line behind umask, ulimit and setpriv, which give up what systemd would take away."""
         line = ["setpriv", f"--reuid={self.user}", f"--regid={self.group or self.user}", "--init-groups"]
         if self.capabilities is not None:
             # As systemd: out of the bounding set, and nothing inheritable that could come back.
@@ -74,7 +78,7 @@ class Unit:
         if self.no_new_privileges:
             line += ["--no-new-privs"]
         limit = ["sh", "-c", _LIMIT, "sh", str(self.open_files)] if self.open_files else []
-        return [*limit, *line, *self.command]
+        return ["sh", "-c", _UMASK, "sh", f"{self.umask:04o}", *limit, *line, *self.command]
 
 
 def seconds(text: str) -> float:

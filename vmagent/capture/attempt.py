@@ -41,7 +41,7 @@ def attempt(command: Sequence[str]) -> Failure | None:
     """None if it went well."""
     try:
         done = subprocess.run(
-            command, stderr=subprocess.PIPE, text=True, errors="replace", timeout=PATIENCE, check=False
+            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
         why = f"capture apply did not finish within {PATIENCE:g} s"
@@ -49,7 +49,7 @@ def attempt(command: Sequence[str]) -> Failure | None:
     except OSError as error:
         why = f"{command[0]}: {error.strerror}"
         return Failure(public=why, private=why)
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode != 0:
         meaning = MEANINGS.get(done.returncode, f"exit status {done.returncode}")
         public = f"capture apply failed ({meaning}); its log says why: journalctl -u istio-capture"

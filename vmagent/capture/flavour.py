@@ -77,11 +77,11 @@ def obstacle(force: Literal["", "nft", "legacy"] = "", *, search: str = SEARCH) 
         return None
     if not force and shutil.which("nft", path=search):
         return Misconfigured(
-            "nothing can be captured: this host has nft but no iptables, by which rules are written",
-            hint="install it beside nft, which stays as it is (Debian, Ubuntu: apt-get install iptables)",
+            "this host has nft but no iptables, and rules can only be written by iptables as yet",
+            hint="install it (Debian, Ubuntu: apt-get install iptables); nft and its rules stay as they are",
         )
     return Misconfigured(
-        f"nothing can be captured: there is no {name} on this host (looked in {search})",
+        f"there is no {name} on this host (looked in {search})",
         hint="install it (Debian, Ubuntu: apt-get install iptables)",
     )
 

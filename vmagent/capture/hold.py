@@ -38,6 +38,9 @@ BEATS: Final = 4
 (attempt.py): who waits for one gives none.
 """
 
+TAKE_BACK_FOR: Final = 30.0
+"""Seconds in which a stop tries to take the rules back; less than the unit's TimeoutStopSec."""
+
 CONNECT: Final = 0.5
 """Seconds for Envoy to accept on loopback: the kernel accepts for a process that merely is slow."""
 
@@ -111,10 +114,12 @@ class Holder:
         self._said_at = timing.monotonic()
         self._beat_at = timing.monotonic()
         self._obstacle = ""
+        """Why no rule could be written, whatever the gates say."""
 
     def run(self) -> None:
         """What systemd calls started is that this process looks: nothing at boot waits for the mesh."""
         self._systemd.tell("READY=1")
+        self._tell()
         self._forget_an_earlier_boot()
         while not self._stop.asked:
             now = timing.monotonic()
@@ -134,8 +139,20 @@ class Holder:
         log.info("stopping: taking the rules back")
         self._systemd.tell("STOPPING=1")
         self._gate.close("capture", "capture is stopped")
-        undo.remove(self._options.directory)
+        self._take_back()
         log.info("traffic goes direct")
+
+    def _take_back(self) -> None:
+        """Whatever the tools are busy with: rules that stay behind lead to an Envoy that will be gone."""
+        for left in timing.tries(TAKE_BACK_FOR, pause=1.0):
+            try:
+                undo.remove(self._options.directory)
+            except Unavailable as error:
+                if not left:
+                    raise
+                log.warning("cannot take the rules back yet: %s", error)
+            else:
+                return
 
     def _tell(self) -> None:
         why = self._gate.waiting.get("capture")
@@ -174,7 +191,8 @@ class Holder:
         """
         if self._watch.captured or self._watch.is_dismissed:
             return
-        self._mind(flavour.obstacle())
+        obstacle = flavour.obstacle()
+        self._obstacle = f"{obstacle}; {obstacle.hint}" if obstacle else ""
         if not seen.waiting:
             return
         gate, why = next(iter(seen.waiting.items()))
@@ -182,13 +200,6 @@ class Holder:
         if seen.now - self._said_at >= SAY_EVERY:
             self._said_at = seen.now
             log.info("waiting for %s", ", ".join(f"{gate} ({why})" for gate, why in seen.waiting.items()))
-
-    def _mind(self, obstacle: VmagentError | None) -> None:
-        """Told at the start already, and not only when everything else is ready."""
-        told = f"{obstacle}; {obstacle.hint}" if obstacle else ""
-        if told and told != self._obstacle:
-            log.warning("%s", told)
-        self._obstacle = told
 
     def _gate_waits(self, why: str) -> None:
         self._gate.close("capture", why)

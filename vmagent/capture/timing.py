@@ -11,12 +11,12 @@ def monotonic() -> float:
     return time.monotonic()
 
 
-def tries(seconds: float, *, pause: float) -> Iterator[None]:
-    """Yields at once, then every ``pause`` seconds, for the last time when ``seconds`` are over."""
+def tries(seconds: float, *, pause: float) -> Iterator[bool]:
+    """Yields at once, then every ``pause`` seconds; False for the last time, when ``seconds`` are over."""
     deadline = time.monotonic() + seconds
     while True:
         last = time.monotonic() >= deadline
-        yield
+        yield not last
         if last:
             return
         time.sleep(pause)

@@ -23,6 +23,7 @@ RuntimeDirectoryPreserve=yes
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW
 NoNewPrivileges=yes
 LimitNOFILE=4096
+UMask=0027
 TimeoutStopSec=1min 30s
 """
 
@@ -43,6 +44,7 @@ def test_what_decides_about_a_start_is_read() -> None:
         capabilities=("net_admin", "net_raw"),
         no_new_privileges=True,
         open_files=4096,
+        umask=0o027,
         stop_timeout=90.0,
     )
 
@@ -50,7 +52,8 @@ def test_what_decides_about_a_start_is_read() -> None:
 def test_what_is_not_said_is_systemds_default() -> None:
     unit = Unit.parse(service("ExecStart=/bin/true"), name="x")
     assert (unit.user, unit.capabilities, unit.stop_timeout) == ("root", None, 90.0)
-    assert unit.confined() == ["setpriv", "--reuid=root", "--regid=root", "--init-groups", "/bin/true"]
+    assert unit.confined()[-5:] == ["setpriv", "--reuid=root", "--regid=root", "--init-groups", "/bin/true"]
+    assert unit.confined()[-6] == "0022"
 
 
 def test_an_empty_assignment_takes_back_what_was_said_before() -> None:
@@ -74,6 +77,7 @@ def test_a_service_without_capabilities_loses_all_of_them() -> None:
         "CapabilityBoundingSet=~CAP_SYS_ADMIN",
         "TimeoutStopSec=a while",
         "RuntimeDirectoryMode=rwx",
+        "UMask=rwx",
         "LimitNOFILE=infinity",
         "Environment=JUSTANAME",
         "no assignment",
