@@ -172,7 +172,9 @@ class Holder:
             return
         try:
             if undo.remove(self._options.directory).changed:
-                log.warning("rules of ours were there before us, restored from a file at boot: taken back")
+                log.warning(
+                    "rules of ours stood here already, as if restored from a file at boot: taken back"
+                )
         except VmagentError as error:
             log.warning("cannot see whether old rules of ours are there: %s", error)
 

@@ -55,7 +55,7 @@ class Machine:
         self.admin, self.status, self.health, self.prometheus, self.names = free_ports(5)
         self.run_dir = root / "run"
         self.token = root / "var/run/secrets/tokens/istio-token"
-        self._paths = Paths(
+        self.paths = Paths(
             cluster_env=root / "cluster.env",
             sidecar_env=root / "sidecar.env",
             agent_env=root / "agent.env",
@@ -97,7 +97,7 @@ class Machine:
     async def running(self) -> AsyncIterator[Life]:
         """Stopped as SIGTERM does it when the block ends; drained within the parts' grace or it fails."""
         gates = Readiness(*GATES, directory=self._gates())
-        loaded = load.load(self._paths, {}, HOST)
+        loaded = load.load(self.paths, {}, HOST)
         agent = Agent(loaded.config, gates, run_dir=self.run_dir, clock=SystemClock())
         life = Life(agent, gates, asyncio.Event())
         told, seen = gates.changed, dict(gates.gates)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vmagent.dns.server import DnsServer
 from vmagent.errors import Misconfigured
 from vmagent.runtime.clock import SystemClock
 from vmagent.runtime.latest import Latest
+from vmagent.runtime.watchdog import Watchdog
 from vmagent.xds.names import NameTable
 
 
@@ -120,3 +122,39 @@ async def test_a_bug_in_the_thread_ends_the_agent_instead_of_leaving_it_half_ali
 
     with pytest.RaisesGroup(AttributeError, flatten_subgroups=True):
         await meet_a_bug()
+
+
+class Hung:
+    """A name table that finds nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def fast(self, packet: bytes) -> None:
+        """There is no prebuilt answer."""
+
+    def find(self, name: object, search: object) -> None:
+        self.asked.set()
+        assert self.go_on.wait(10)
+
+
+async def test_a_thread_that_hangs_gives_no_sign_of_life_until_it_goes_on(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with host(tmp_path, "10.0.0.1") as vm:
+        watchdog = Watchdog(told.append, patience=30)
+        watchdog.pulses = (vm.server.pulse,)
+        watchdog.beat()
+        await until(lambda: not vm.server.pulse.is_missing)
+        hung = Hung()
+        assert vm.server._service is not None
+        vm.server._service.resolver.table = hung  # type: ignore[assignment]
+        question = asyncio.gather(vm.exchange(ask("www.example.com")), return_exceptions=True)
+        assert await asyncio.to_thread(hung.asked.wait, 10)
+        for _ in range(3):
+            watchdog.beat()
+        assert told == ["WATCHDOG=1"] * 2, "asked once more, and not answered"
+        hung.go_on.set()
+        await until(lambda: not vm.server.pulse.is_missing)
+        watchdog.beat()
+        assert told == ["WATCHDOG=1"] * 3
+        await question

@@ -38,6 +38,8 @@ class Machine:
         self.run_directory = directory / "run"
         self.without_nft = False
         """Commands then find no nft(8)."""
+        self.without_iptables = False
+        """Commands then find no iptables of either flavour."""
         self.env: dict[str, str] = {
             "PROXY_UID": str(UID),
             "PROXY_GID": str(GID),
@@ -87,7 +89,9 @@ class Machine:
 
     def inside(self, *argv: str) -> list[str]:
         """The command line that runs ``argv`` in the machine."""
-        hide = "mount --bind /dev/null /usr/sbin/nft && " if self.without_nft else ""
+        hidden = ["nft"] if self.without_nft else []
+        hidden += ["xtables-nft-multi", "xtables-legacy-multi"] if self.without_iptables else []
+        hide = "".join(f"mount --bind /dev/null /usr/sbin/{name} && " for name in hidden)
         mounts = (
             f"{hide}mount --bind {self.directory}/alternatives /etc/alternatives && "
             f'mount --bind {self.directory}/resolv.conf /etc/resolv.conf && exec "$@"'
