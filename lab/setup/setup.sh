@@ -10,13 +10,14 @@ umask 022
 PYTHON=/usr/bin/python3
 
 # What for: the virtual environment; python-iptables, which is built from source; an interpreter that can be taken along;
-# rules, hosts and their names; what the story types; users and directories as the package makes them. None of these
-# starts a service.
+# rules, hosts and their names; what the story types; users and directories as the package makes them; man pages that are
+# looked at. None of these starts a service.
 PACKAGES=(
   python3-venv python3-dev gcc libc6-dev libexpat1-dev binutils patchelf
   iptables nftables iproute2 dnsmasq-base
   curl iputils-ping bind9-dnsutils procps
   systemd
+  groff-base
 )
 
 for word in "$@"; do

@@ -40,7 +40,7 @@ run() {
   case $1 in
     format) .venv/bin/ruff format --check . ;;
     lint) .venv/bin/ruff check . ;;
-    types) .venv/bin/mypy ;;
+    types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
     netns) ready_for_netns && pytest_kind netns ;;
     *) pytest_kind "$1" ;;
   esac

@@ -1,7 +1,7 @@
-"""Writes the shells' completions: ``scripts.py DIRECTORY``.
+"""Writes the shells' completions: ``scripts.py ROOT``, each at its place below that directory.
 
 Owns:      one script a shell, with every word in it: no Python is started while somebody types.
-Does not:  install them; who builds the package does. Where they belong is PLACES.
+Does not:  know the package; who builds it calls this.
 """
 
 import sys
@@ -18,11 +18,11 @@ from vmagent.config.proxyconfig import PROXY_CONFIG
 from vmagent.config.setting import SETTINGS
 
 PLACES: Final = {
-    "vmagent": "/usr/share/bash-completion/completions/vmagent",
-    "_vmagent": "/usr/share/zsh/vendor-completions/_vmagent",
-    "vmagent.fish": "/usr/share/fish/vendor_completions.d/vmagent.fish",
+    "vmagent": "usr/share/bash-completion/completions/vmagent",
+    "_vmagent": "usr/share/zsh/vendor-completions/_vmagent",
+    "vmagent.fish": "usr/share/fish/vendor_completions.d/vmagent.fish",
 }
-"""File that is written here → where a Debian package puts it."""
+"""Script → where a Debian package puts it."""
 
 EXPLAINED: Final = (*SETTINGS, *PROXY_CONFIG.fields)
 """What ``config explain`` takes: rows of these modules, and the mesh file's."""
@@ -51,9 +51,11 @@ class Place:
     """Options that something else follows, which nobody can know."""
 
 
-def main(directory: str) -> None:
+def main(root: str) -> None:
     for name, text in scripts().items():
-        Path(directory, name).write_text(text)
+        path = Path(root, PLACES[name])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def scripts() -> dict[str, str]:

@@ -43,6 +43,7 @@ stage_tree() {
   install -m 0644 CHANGELOG.md "$TREE/usr/share/doc/istio-agent/what-changed.md"
   install -D -m 0644 -t "$TREE/lib/systemd/system" systemd/*.service
   cp -a etc "$TREE/etc"
+  .venv/bin/python packaging/completion/scripts.py "$TREE"
   # As a whole and in one go, whatever staging compiled and when: see lab/setup/bytecode.py.
   sed -i "s/^__version__ = .*/__version__ = \"$VERSION\"/" "$HOME_OF_AGENT/$PACKAGES/vmagent/__init__.py"
   .venv/bin/python -c 'import sys; from pathlib import Path; from lab.setup import bytecode
@@ -85,6 +86,9 @@ stage_debian() {
   cp systemd/istio-agent.tmpfiles.conf "$debian/istio-agent.tmpfiles"
   copyright >"$debian/copyright"
   changelog >"$debian/changelog"
+  install -d "$SOURCE/man"
+  .venv/bin/python packaging/man/pages.py "$SOURCE/man"
+  echo 'man/*' >"$debian/istio-agent.manpages"
 }
 
 build() {
