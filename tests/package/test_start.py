@@ -9,7 +9,8 @@ GOAL = 0.15
 
 
 def test_the_version_is_told_quickly(tree: Path) -> None:
-    command = [tree / "usr/lib/istio-agent/bin/python3", "-I", tree / "usr/bin/vmagent", "--version"]
+    python, vmagent = tree / "usr/lib/istio-agent/bin/python3", tree / "usr/bin/vmagent"
+    command: list[Path | str] = [python, "-I", vmagent, "--version"]
     taken = []
     for _ in range(7):
         began = time.monotonic()
