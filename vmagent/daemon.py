@@ -46,8 +46,10 @@ REPEAT: Final = 15.0
 """Seconds after which an unchanged wait is logged again: silence must not be ambiguous."""
 
 
-async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN) -> None:
-    """Until SIGTERM. Raises Misconfigured when another agent runs here."""
+async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str = "") -> None:
+    """Until SIGTERM. ``role`` is what the command line says, if it does. Raises Misconfigured when another
+    agent runs here.
+    """
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
     faulthandler.enable()  # the watchdog ends a hung agent by SIGABRT: the log shall say where it hung
@@ -67,7 +69,7 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN) -> None:
     watchdog.start()
     gates = Readiness(*GATES, directory=files.directory(run_dir / "gates", mode=0o755))
     _keep_published(gates)
-    agent = await _begun(paths, _Wait(gates, run_dir, clock, systemd), stop)
+    agent = await _begun(paths, role, _Wait(gates, run_dir, clock, systemd), stop)
     if agent is not None:
         watchdog.pulses = agent.pulses
         reopen.append(agent.reopen_logs)
@@ -123,7 +125,7 @@ class _Wait:
         document.write(self.run_dir, facts)
 
 
-async def _begun(paths: Paths, wait: _Wait, stop: asyncio.Event) -> Agent | None:
+async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> Agent | None:
     """Wait for files that are sound and ports that are free. A file half copied is wrong for a moment, so a
     wrong one is no end either.
 
@@ -131,7 +133,7 @@ async def _begun(paths: Paths, wait: _Wait, stop: asyncio.Event) -> Agent | None
     """
     while not stop.is_set():
         try:
-            return _agent(load.here(paths), wait)
+            return _agent(load.here(paths, role=role), wait)
         except VmagentError as why:
             wait.because(why)
         await happens(stop, within=LOOK_AGAIN)

@@ -28,7 +28,11 @@ def look(config: Config, run_dir: Path, clock: Clock) -> Iterator[VmagentError]:
 
 
 def _token(config: Config, clock: Clock) -> Iterator[VmagentError]:
-    """A VM that has joined before is introduced by its certificate: tokens live for an hour."""
+    """A VM that has joined before is introduced by its certificate: tokens live for an hour. One whose
+    certificate is mounted needs none.
+    """
+    if config.credentials.mounted:
+        return
     asked = wiring.identity(config)
     kept = asked.output_dir and (asked.output_dir / store.CHAIN).exists()
     found = token.read(asked.token, wanted=asked.spiffe, now=clock.now())

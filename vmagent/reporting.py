@@ -51,6 +51,7 @@ def facts(known: Known) -> document.Facts:
         pid=os.getpid(),
         started=known.started,
         node=known.config.node.id,
+        role=known.config.role,
         gates=known.gates.gates,
         certificate=str(credential.spiffe) if credential else "",
         certificate_expires=credential.not_after if credential else 0.0,

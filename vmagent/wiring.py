@@ -100,6 +100,7 @@ def envoy(config: model.Config, run_dir: Path) -> envoy_room.EnvoyConfig:
         status_proxy_protocol=asked.status_proxy_protocol,
         metrics_localhost_only=asked.metrics_localhost_only,
         exit_on_zero=asked.exit_on_zero,
+        drains_inbound_only=config.role == "sidecar",
         host_ip=asked.host_ip,
     )
 

@@ -53,13 +53,11 @@ def preview(
     directory: Path = manifest.DIRECTORY,
     *,
     origins: Mapping[str, str] | None = None,
-) -> Preview | None:
-    """What ``apply`` would write here; changes nothing. None if the settings leave the rules to somebody
-    else.
-    """
+) -> Preview | str:
+    """What ``apply`` would write here; changes nothing. A sentence if nothing is to be written."""
     settings = config.parse(env, host.SystemAccounts(), origins)
-    if not settings.enabled:
-        return None
+    if settings.left_alone:
+        return settings.left_alone
     known = manifest.load(directory)
     tools = known.tools if known else flavour.detect(settings.flavour)
     return Preview(tools=tools, plan=plan(settings, host.read(), ip6tables=bool(tools.ip6tables)))
@@ -74,10 +72,9 @@ def apply(
 ) -> Applied:
     """Raises Misconfigured before anything is touched, Unavailable with nothing left behind."""
     wanted = preview(env, directory, origins=origins)
-    if wanted is None:
+    if isinstance(wanted, str):
         removed = undo.remove(directory)
-        note = "ISTIO_CUSTOM_IP_TABLES is true: the rules are yours, none are written"
-        return Applied(changed=removed.changed, tools=None, notes=(note,))
+        return Applied(changed=removed.changed, tools=None, notes=(wanted,))
     with locking.exclusive(undo.change_lock(directory), wait=undo.CHANGE_WAIT):
         known = manifest.load(directory)
         tools = known.tools if known else wanted.tools

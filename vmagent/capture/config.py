@@ -56,7 +56,8 @@ class CaptureConfig:
     nothing.
     """
 
-    enabled: bool
+    left_alone: str
+    """Why no rule is written, a sentence; empty: they are."""
     outbound_port: int
     inbound_port: int
     tunnel_port: int
@@ -97,10 +98,10 @@ def parse(
     read("ISTIO_INBOUND_INTERCEPTION_MODE", "REDIRECT", _mode)
     read("KUBE_VIRT_INTERFACES", "", _not_on_a_vm)
     read("NATIVE_NFTABLES", "false", _iptables_only)
-    enabled = not read("ISTIO_CUSTOM_IP_TABLES", "false", boolean)
-    uids, gids = _owners(read, accounts) if enabled else ((), ())
+    left_alone = _left_alone(read)
+    uids, gids = ((), ()) if left_alone else _owners(read, accounts)
     config = CaptureConfig(
-        enabled=enabled,
+        left_alone=left_alone,
         outbound_port=read("ENVOY_PORT", "15001", port),
         inbound_port=read("INBOUND_CAPTURE_PORT", "15006", port),
         tunnel_port=read("INBOUND_TUNNEL_PORT", "15008", port),
@@ -185,6 +186,15 @@ def _not_on_a_vm(text: str) -> str:
     if text:
         raise ValueError("interfaces of KubeVirt guests exist in pods only; remove the setting")
     return text
+
+
+def _left_alone(read: _Reader) -> str:
+    """A router's control plane sends no listener on 15001 and 15006: a redirect would lead nowhere."""
+    if read("ISTIO_CUSTOM_IP_TABLES", "false", boolean):
+        return "ISTIO_CUSTOM_IP_TABLES is true: the rules are yours, none are written"
+    if read.get("VMAGENT_ROLE") == "router":
+        return "this is a router: it has ports of its own, no traffic is redirected to it"
+    return ""
 
 
 def _owners(read: _Reader, accounts: Accounts) -> tuple[tuple[int, ...], tuple[int, ...]]:

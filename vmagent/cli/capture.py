@@ -15,6 +15,8 @@ from vmagent.capture.plan import render
 from vmagent.capture.rule import FAMILIES
 from vmagent.config import load
 from vmagent.config.resolve import Paths
+from vmagent.runtime.places import RUN
+from vmagent.status import document
 
 Settings = Callable[[], tuple[Mapping[str, str], Mapping[str, str]]]
 """The effective settings by name (the environment variables of istio-iptables), and where each came from."""
@@ -60,8 +62,8 @@ def command(settings: Settings) -> click.Group:
         """Print what apply would write. Changes nothing."""
         values, origins = settings()
         wanted = applying.preview(values, directory, origins=origins)
-        if wanted is None:
-            click.echo("# ISTIO_CUSTOM_IP_TABLES is true: the rules are yours, none are written")
+        if isinstance(wanted, str):
+            click.echo(f"# {wanted}")
             return
         for note in wanted.plan.notes:
             click.echo(f"# {note}")
@@ -120,12 +122,16 @@ def _verify(ctx: click.Context, directory: Path) -> None:
 
 
 def _effective() -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """From the files and the environment, in their order of precedence."""
+    """From the files and the environment, in their order of precedence. A router is one whoever says so: the
+    settings, or the agent that was started as one.
+    """
     inputs = load.capture_here(Paths())
     values = {name: value.text for name, value in inputs.values.items()}
     origins = {name: str(value.origin) for name, value in inputs.values.items()}
     if inputs.custom:
         values["ISTIO_CUSTOM_IP_TABLES"] = "true"
+    if inputs.role == document.ROUTER or document.is_router(document.read(RUN) or {}):
+        values["VMAGENT_ROLE"] = document.ROUTER
     return values, origins
 
 

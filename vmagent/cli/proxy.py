@@ -7,9 +7,12 @@ import click
 
 
 @click.command()
-@click.argument("role", default="sidecar", type=click.Choice(["sidecar"]))
-def proxy(role: str) -> None:
+@click.argument("role", required=False, type=click.Choice(["sidecar", "router"]))
+def proxy(role: str | None) -> None:
     """Run the agent until SIGTERM.
+
+    \b
+    ROLE is sidecar (the default) or router: a gateway. Without it, what VMAGENT_ROLE in agent.env says.
 
     \b
     Reads /var/lib/istio/envoy/{sidecar,cluster}.env, /etc/istio/config/mesh, /etc/certs/root-cert.pem and
@@ -21,4 +24,4 @@ def proxy(role: str) -> None:
     from vmagent.config.resolve import Paths
     from vmagent.runtime.systemd import Systemd
 
-    asyncio.run(daemon.live(Paths(), Systemd.of(os.environ, os.getpid())))
+    asyncio.run(daemon.live(Paths(), Systemd.of(os.environ, os.getpid()), role=role or ""))

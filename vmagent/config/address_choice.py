@@ -17,15 +17,17 @@ _INTERNAL = re.compile(
 )
 
 
-def choose(host: Host, given: str) -> tuple[str, ...]:
+def choose(host: Host, given: str, *, excluded: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """``given`` (ISTIO_SVC_IP) first, then what the default route sends from, then the kernel's order.
+    Interfaces that are ``excluded`` by name have no say; ``given`` always has.
 
     Empty: there is no address yet that anybody could reach us at.
     """
     outside = [
         address.ip
         for address in host.addresses
-        if not _INTERNAL.fullmatch(address.interface) or address.ip in host.routed
+        if address.interface not in excluded
+        and (not _INTERNAL.fullmatch(address.interface) or address.ip in host.routed)
     ]
     routed = [ip for ip in host.routed if ip in outside]
     ordered = ([given] if given else []) + routed + outside

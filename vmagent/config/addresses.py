@@ -1,6 +1,7 @@
 """The host's own addresses: the only module that asks the kernel for them.
 
-Owns:      reading interfaces and their addresses over netlink, and the source address of the default route.
+Owns:      reading interfaces and their addresses over netlink, and the source address of the default route;
+           whether somebody listens on a Unix socket.
 Does not:  decide which one counts (address_choice.py).
 Surprise:  nothing is sent: connecting a UDP socket only makes the kernel pick a route and a source.
 """
@@ -12,6 +13,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 _GETLINK, _GETADDR, _DONE, _ERROR = 18, 22, 3, 2
@@ -46,11 +48,33 @@ class Host:
     """Of interfaces that are up, in the kernel's order; loopback and link-local ones left out."""
     routed: tuple[str, ...]
     """What the default route of IPv4, then that of IPv6, sends from; empty without one."""
+    credential_socket: bool = False
+    """Whether somebody serves credentials by name (``sds://NAME``) at Istio's place for that."""
 
 
-def read() -> Host:
-    """The machine as it is now."""
-    return Host(name=socket.gethostname(), addresses=tuple(_usable()), routed=tuple(_sources()))
+CREDENTIAL_SOCKET: Final = "var/run/secrets/credential-uds/socket"
+CONNECT: Final = 1.0
+"""Seconds, as Istio's agent waits; a Unix socket that is listened on answers at once."""
+
+
+def read(base: Path = Path("/")) -> Host:
+    """The machine as it is now. ``base`` is where Istio's relative paths start."""
+    return Host(
+        name=socket.gethostname(),
+        addresses=tuple(_usable()),
+        routed=tuple(_sources()),
+        credential_socket=_listens(base / CREDENTIAL_SOCKET),
+    )
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+        sock.settimeout(CONNECT)
+        try:
+            sock.connect(str(path))
+        except OSError:  # absent, stale, not ours to use, a path too long for a socket
+            return False
+    return True
 
 
 def _usable() -> Iterator[HostAddress]:

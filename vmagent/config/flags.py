@@ -13,13 +13,13 @@ _HONOURED: Final = (
     "proxyComponentLogLevel",
     "concurrency",
     "outlierLogPath",
+    "stsPort",
     "log_output_level",
 )
 _UNUSED: Final = (
     "meshConfig",
     "templateFile",
     "profiling",
-    "stsPort",
     "tokenManagerPlugin",
     "log_target",
     "log_as_json",

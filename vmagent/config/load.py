@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vmagent.config import addresses, pem
+from vmagent.config import addresses, pem, podfiles
 from vmagent.config.addresses import Host
 from vmagent.config.model import Agent, CaptureInputs, Config
 from vmagent.config.problem import Problem, misconfigured
@@ -47,13 +47,17 @@ class Missing(Unavailable):
         )
 
 
-def load(paths: Paths, environ: Mapping[str, str], host: Host) -> Loaded:
-    """Raises ``Misconfigured``, which names every problem, or ``Missing``."""
+def load(paths: Paths, environ: Mapping[str, str], host: Host, *, role: str = "") -> Loaded:
+    """``role`` is what the command line says, if it does. Raises ``Misconfigured``, which names every
+    problem, or ``Missing``.
+    """
     absent: dict[str, str] = {}
-    found = resolve(paths, _sources(paths, absent), environ, host, present=os.path.isfile)
+    sources = _sources(paths, absent, role)
+    found = resolve(paths, sources, environ, host, present=os.path.isfile)
     missing = dict(found.missing) | {what: why for what, why in absent.items() if why != GONE}
     problems = list(found.problems)
-    upstreams = (found.config.control_plane.xds, found.config.control_plane.ca)
+    peers = found.config.control_plane
+    upstreams = (peers.xds,) if found.config.credentials.mounted else (peers.xds, peers.ca)
     for root in dict.fromkeys(peer.root_cert for peer in upstreams if peer.tls and peer.root_cert):
         data = _read(root, missing, follow=True)  # often a link into the system's store; never quoted
         if data is not None and not data.strip():
@@ -90,13 +94,17 @@ def own(paths: Paths, environ: Mapping[str, str]) -> Agent:
     return resolve(paths, _sources(paths, {}), environ, host, present=os.path.isfile).config.agent
 
 
-def _sources(paths: Paths, absent: dict[str, str]) -> Sources:
+def _sources(paths: Paths, absent: dict[str, str], role: str = "") -> Sources:
     follow = os.geteuid() != 0
+    pod = paths.base / podfiles.PLACE
     return Sources(
         cluster_env=_read(paths.cluster_env, absent, follow=follow),
         sidecar_env=_read(paths.sidecar_env, absent, follow=follow),
         agent_env=_read(paths.agent_env, absent, follow=follow),
         mesh=_read(paths.mesh, absent, follow=follow),
+        pod_labels=_read(pod / "labels", absent, follow=follow),
+        pod_annotations=_read(pod / "annotations", absent, follow=follow),
+        role=role,
     )
 
 
@@ -124,9 +132,9 @@ def damage(data: bytes, path: Path) -> list[Problem]:
     return []
 
 
-def here(paths: Paths) -> Loaded:
+def here(paths: Paths, *, role: str = "") -> Loaded:
     """``load`` with this process's environment and this machine's addresses: the door to both."""
-    return load(paths, os.environ, addresses.read())
+    return load(paths, os.environ, addresses.read(paths.base), role=role)
 
 
 def capture_here(paths: Paths) -> CaptureInputs:

@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from vmagent.config.address import Address as Address
+from vmagent.config.credential_model import Credentials as Credentials
+from vmagent.config.credential_model import KeyKind as KeyKind
+from vmagent.config.credential_model import MountedFiles as MountedFiles
+from vmagent.config.credential_model import PairFiles as PairFiles
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What YAML and JSON documents consist of."""
+
+Role = Literal["sidecar", "router"]
+"""What the proxy is for: this machine's own traffic, or that of others (a gateway)."""
 
 
 # --- where values come from -------------------------------------------------------------------------------
@@ -24,7 +31,17 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 class Origin:
     """Who set a value. ``str()`` is how an operator finds it: ``/var/lib/istio/envoy/cluster.env:7``."""
 
-    kind: Literal["cluster.env", "sidecar.env", "agent.env", "mesh", "environment", "default", "derived"]
+    kind: Literal[
+        "command line",
+        "cluster.env",
+        "sidecar.env",
+        "agent.env",
+        "mesh",
+        "annotation",
+        "environment",
+        "default",
+        "derived",
+    ]
     where: str
     """``PATH:LINE`` of an env file, ``PATH: key.path`` of the mesh file, else a word or a sentence."""
 
@@ -61,6 +78,8 @@ class Workload:
     service: str
     """ISTIO_SERVICE, ``rawvm`` if not set: used for the node's cluster only."""
     labels: Mapping[str, str]
+    static_labels: Mapping[str, str]
+    """Those of ISTIO_METAJSON_LABELS; ``labels`` has those of the pod's labels file above them."""
     ips: tuple[str, ...]
     """Never empty, canonical, the address that the mesh shall use first."""
     dns_domain: str
@@ -90,33 +109,6 @@ class ControlPlane:
     ca: Upstream
     keepalive_interval: float
     keepalive_timeout: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyKind:
-    algorithm: Literal["EC", "RSA"]
-    curve: Literal["P256", "P384"]
-    rsa_bits: int
-    pkcs8: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """How the machine proves who it is, and where certificates live."""
-
-    token: Path
-    ttl: float
-    """Seconds of lifetime to ask for."""
-    grace_ratio: float
-    """Renew when this fraction of the lifetime is left."""
-    grace_jitter: float
-    key: KeyKind
-    output_dir: Path | None
-    """Workload certificates are written here; None: nowhere."""
-    prov_dir: Path | None
-    """Certificates found here authenticate towards CA and xDS; None: the token alone does."""
-    cert_signer: str
-    sds_socket: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +247,8 @@ class CaptureInputs:
     """Only names that somebody set; and always ISTIO_META_DNS_CAPTURE, resolved: ``true`` or ``false``."""
     custom: bool
     """ISTIO_CUSTOM_IP_TABLES: the operator writes the rules, we write none."""
+    role: Role
+    """A router's traffic is never captured: the control plane sends it no listener for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +262,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
+    role: Role
     workload: Workload
     control_plane: ControlPlane
     credentials: Credentials

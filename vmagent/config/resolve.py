@@ -6,17 +6,31 @@ Surprise:  a bad value is replaced by its default and resolution goes on: ``Reso
            use only without problems and with nothing missing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmagent.config import address_choice, envfile, layers, meshfile, node, sections, settings, upstreams
+from vmagent.config import (
+    address_choice,
+    checks,
+    credentials,
+    envfile,
+    layers,
+    meshfile,
+    node,
+    podfiles,
+    sections,
+    settings,
+    upstreams,
+)
 from vmagent.config.addresses import Host
-from vmagent.config.layers import Environment
-from vmagent.config.merge import XDS_PORT, Merged, istiod, merge
-from vmagent.config.model import Config, Envoy, Origin, Status, Value
+from vmagent.config.layers import Environment, Layer
+from vmagent.config.merge import Documents, Merged, annotation_problems, merge
+from vmagent.config.metadata import Told
+from vmagent.config.model import Config, Origin, Value, Workload
 from vmagent.config.problem import Problem
-from vmagent.config.schema import Wrong, seconds
+from vmagent.config.schema import Wrong
+from vmagent.config.sections import Around
 from vmagent.config.setting import SETTINGS
 from vmagent.config.unused import OPEN_PREFIXES, UNUSED
 
@@ -38,12 +52,16 @@ class Paths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The files' contents. None: there is no such file."""
+    """The files' contents (None: there is no such file), and what the command line says."""
 
     cluster_env: bytes | None = None
     sidecar_env: bytes | None = None
     agent_env: bytes | None = None
     mesh: bytes | None = None
+    pod_labels: bytes | None = None
+    pod_annotations: bytes | None = None
+    role: str = ""
+    """Empty: nothing is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,35 +84,40 @@ def resolve(
 ) -> Resolution:
     """``present``: is there such a regular file?"""
     environment, problems = _environment(paths, sources, environ)
-    mesh = meshfile.parse(sources.mesh or b"", str(paths.mesh))
-    said = environment.value(settings.PROXY_CONFIG)
-    inline = meshfile.parse(said.text.encode(), f"{said.origin} (PROXY_CONFIG)", bare=True)
-    merged = merge(mesh, str(paths.mesh), inline, environment)
+    pod = podfiles.pod(sources.pod_labels, sources.pod_annotations, str(paths.base / podfiles.PLACE))
+    documents = _documents(paths, sources, environment, pod)
+    mesh = documents.mesh
+    merged = merge(documents, environment)
     missing = _missing(paths, sources, environment)
     environment = environment.below(merged.layer())
-    ips = address_choice.choose(
-        host, environment.get(settings.ISTIO_SVC_IP) or environment.get(settings.INSTANCE_IP)
-    )
+    given = environment.get(settings.ISTIO_SVC_IP) or environment.get(settings.INSTANCE_IP)
+    ips = address_choice.choose(host, given, excluded=pod.excluded_interfaces)
     if not ips:
         missing["an address of this machine"] = "no interface has one yet; or set ISTIO_SVC_IP"
-    config, wrong = _config(paths, environment, merged, mesh.trust_domain, host, ips, present)
-    unread = any(problem.where.startswith(f"{paths.cluster_env}:") for problem in problems)
-    if not config.workload.service_account and str(paths.cluster_env) not in missing and not unread:
-        remedy = "add SERVICE_ACCOUNT='NAME' to it"
-        where = str(paths.cluster_env)
-        wrong.append(Problem(where=where, key="SERVICE_ACCOUNT", value=None, why="not set", remedy=remedy))
+    around = Around(
+        host_name=host.name,
+        ips=ips or (_NO_ADDRESS,),
+        trust_domain=mesh.trust_domain,
+        pod=pod,
+        credential_socket=host.credential_socket,
+    )
+    config, wrong = _config(paths, environment, merged, around, present)
+    where = str(paths.cluster_env)
+    unread = any(problem.where.startswith(f"{where}:") for problem in problems)
+    if not config.workload.service_account and where not in missing and not unread:
+        wrong.append(_nobody(where))
     for setting in SETTINGS.values():
         environment.get(setting)  # also those that other rooms read: a bad value is told by its line
-    documents = [*mesh.problems, *inline.problems]
-    if any("readinessProbe" in problem.key for problem in documents):  # a port out of range is no port
+    if any("readinessProbe" in problem.key for problem in documents.problems):  # out of range is no port
         wrong = [problem for problem in wrong if not problem.key.endswith(".readinessProbe")]
-    problems += [*documents, *environment.problems, *wrong]
+    problems += [*pod.problems, *documents.problems, *annotation_problems(pod.annotations)]
+    problems += [*environment.problems, *wrong]
     return Resolution(
         config=config,
         problems=tuple(problems),
-        unknown=(*layers.unknown(environment), *mesh.unknown, *inline.unknown),
+        unknown=(*layers.unknown(environment), *documents.unknown),
         missing=missing,
-        notes=tuple(_notes(environment, merged)),
+        notes=tuple(checks.notes(environment, merged)),
     )
 
 
@@ -108,6 +131,7 @@ def _environment(
     own = envfile.parse(sources.agent_env or b"", paths.agent_env, environ)
     environment = Environment(
         (
+            _commanded(sources.role),
             layers.from_file(cluster, "cluster.env"),
             layers.from_file(sidecar, "sidecar.env"),
             layers.from_file(own, "agent.env"),
@@ -115,6 +139,29 @@ def _environment(
         )
     )
     return environment, [*cluster.problems, *sidecar.problems, *own.problems]
+
+
+def _nobody(where: str) -> Problem:
+    remedy = "add SERVICE_ACCOUNT='NAME' to it"
+    return Problem(where=where, key="SERVICE_ACCOUNT", value=None, why="not set", remedy=remedy)
+
+
+def _commanded(role: str) -> Layer:
+    origin = Origin(kind="command line", where="the command line")
+    return {settings.ROLE.name: Value(text=role, origin=origin)} if role else {}
+
+
+def _documents(paths: Paths, sources: Sources, environment: Environment, pod: podfiles.Pod) -> Documents:
+    said, notes = environment.value(settings.PROXY_CONFIG), pod.annotations
+    annotated = notes.values.get(podfiles.PROXY_CONFIG, "")
+    where = f"{notes.where(podfiles.PROXY_CONFIG)} ({podfiles.PROXY_CONFIG})"
+    return Documents(
+        mesh=meshfile.parse(sources.mesh or b"", str(paths.mesh)),
+        mesh_path=str(paths.mesh),
+        inline=meshfile.parse(said.text.encode(), f"{said.origin} (PROXY_CONFIG)", bare=True),
+        annotated=meshfile.parse(annotated.encode(), where, bare=True),
+        annotations=notes,
+    )
 
 
 def _missing(paths: Paths, sources: Sources, environment: Environment) -> dict[str, str]:
@@ -131,22 +178,21 @@ def _config(
     paths: Paths,
     environment: Environment,
     merged: Merged,
-    trust_domain: str,
-    host: Host,
-    ips: tuple[str, ...],
+    around: Around,
     present: Callable[[Path], bool],
 ) -> tuple[Config, list[Problem]]:
     roots = upstreams.roots(environment, paths.base, present)
-    flag = sections.Flags(environment)
-    who = sections.workload(environment, trust_domain, ips or (_NO_ADDRESS,), host.name, flag)
+    flag, role = sections.Flags(environment), environment.get(settings.ROLE)
+    who = sections.workload(environment, around, flag)
     probe = sections.readiness(environment, merged, who)
     proxy = sections.envoy(environment, merged, paths.base, flag)
     status = sections.status(environment, merged)
     config = Config(
+        role=role,
         workload=who,
         control_plane=upstreams.control_plane(environment, merged, roots),
-        credentials=upstreams.credentials(environment, paths.base),
-        node=node.node(environment, merged, who),
+        credentials=credentials.credentials(environment, paths.base, present),
+        node=node.node(environment, merged, role, _told(who, around, flag)),
         envoy=proxy,
         dns=sections.dns(environment, who, paths.base),
         probe=None if isinstance(probe, Wrong) else probe,
@@ -155,77 +201,20 @@ def _config(
         agent=sections.agent(environment, flag),
         origins=_origins(environment, merged),
     )
-    wrong = [*_fields(merged, proxy), *_ports(merged, environment, proxy, status)]
+    wrong = [*checks.fields(merged, proxy), *checks.ports(merged, environment, proxy, status)]
     if isinstance(probe, Wrong):
-        wrong.append(_field(merged, "readinessProbe", str(probe), probe.remedy))
+        wrong.append(checks.field(merged, "readinessProbe", str(probe), probe.remedy))
     return config, wrong
 
 
-# --- checks that span fields ------------------------------------------------------------------------------
-
-
-def _field(merged: Merged, key: str, why: str, remedy: str) -> Problem:
-    said = merged.origins[f"defaultConfig.{key}"][0]
-    value = None if isinstance(merged.proxy_config[key], dict | list) else said.text
-    return Problem(where=str(said.origin), key=f"defaultConfig.{key}", value=value, why=why, remedy=remedy)
-
-
-def _fields(merged: Merged, proxy: Envoy) -> Iterator[Problem]:
-    for key in ("configPath", "binaryPath"):
-        if not merged.text(key):
-            yield _field(merged, key, "empty", "write a path or leave the line out")
-    if proxy.drain_time < 1 or not proxy.drain_time.is_integer():
-        yield _field(merged, "drainDuration", "not whole seconds", "write whole seconds, as in 45s")
-    if proxy.termination_drain < 0:
-        yield _field(merged, "terminationDrainDuration", "negative", "write seconds, as in 5s")
-
-
-def _ports(merged: Merged, environment: Environment, proxy: Envoy, status: Status) -> Iterator[Problem]:
-    """Two listeners of ours on one port: found here, and not when the second one fails to bind."""
-    taken = {proxy.admin_port: "proxyAdminPort", 15001: "outbound traffic", 15006: "inbound traffic"}
-    if status.port in taken:
-        yield _field(merged, "statusPort", f"taken by {taken[status.port]}", "write another port")
-    taken[status.port] = "statusPort"
-    for setting in (
-        settings.HEALTH_PORT,
-        settings.PROMETHEUS_PORT,
-        settings.SECURE_PORT,
-        settings.SECURE_MERGED_PORT,
-    ):
-        port = environment.get(setting)
-        if port in taken:
-            value = environment.value(setting)
-            why = f"taken by {taken[port]}"
-            yield Problem(
-                where=str(value.origin),
-                key=setting.name,
-                value=value.text,
-                why=why,
-                remedy="write another port",
-            )
-        elif port:
-            taken[port] = setting.name
-
-
-def _notes(environment: Environment, merged: Merged) -> Iterator[str]:
-    for name in environment.names():
-        value = environment.values(name)[0]
-        reason = UNUSED.get(name, "")
-        if reason and value.origin.kind != "environment":
-            yield f"{value.origin}: {name} has no effect here: {reason}"
-    for flag in sections.Flags(environment).unused:
-        yield f"{environment.value(settings.AGENT_FLAGS).origin}: --{flag} has no effect here"
-    discovery = merged.origins["defaultConfig.discoveryAddress"][0]
-    if not environment.is_set(settings.CA_ADDR) and discovery.text != str(istiod(environment, XDS_PORT)):
-        yield f"{discovery.origin}: the CA is asked at {discovery.text} too; CA_ADDR would say otherwise"
-    drain = merged.origins["defaultConfig.terminationDrainDuration"][0]
-    if seconds(merged.proxy_config["terminationDrainDuration"]) > sections.LONGEST_DRAIN:
-        granted = f"{sections.LONGEST_DRAIN:g}s"
-        yield f"{drain.origin}: terminationDrainDuration={drain.text}: a stop grants {granted} at most"
-    mine, pod = environment.text("ISTIO_NAMESPACE"), environment.text("POD_NAMESPACE")
-    if mine and pod and mine != pod:
-        where = environment.values("POD_NAMESPACE")[0].origin
-        yield f"{where}: POD_NAMESPACE={pod} does not count, ISTIO_NAMESPACE={mine} does"
+def _told(who: Workload, around: Around, flag: sections.Flags) -> Told:
+    return Told(
+        workload=who,
+        annotations=around.pod.annotations.values,
+        credential_socket=around.credential_socket,
+        outlier_log=flag.get("outlierLogPath", ""),
+        sts_port=sections.sts_port(flag),
+    )
 
 
 def _origins(environment: Environment, merged: Merged) -> dict[str, tuple[Value, ...]]:

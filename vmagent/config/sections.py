@@ -5,10 +5,12 @@ Does not:  decide about the control plane (upstreams.py) or the node (node.py); 
 Surprise:  nothing here raises for a bad value: the environment notes it, so that all problems are found.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from vmagent.config import capture_settings, flags, settings, syntax
+from vmagent.config.credentials import rooted
 from vmagent.config.layers import Environment
 from vmagent.config.merge import Merged
 from vmagent.config.model import (
@@ -22,9 +24,9 @@ from vmagent.config.model import (
     Value,
     Workload,
 )
+from vmagent.config.podfiles import Pod
 from vmagent.config.probe import probe
 from vmagent.config.schema import Wrong, seconds
-from vmagent.config.upstreams import rooted
 
 DEFAULT_TRUST_DOMAIN = "cluster.local"
 PARENT_SHUTDOWN = 60.0
@@ -46,6 +48,17 @@ class Flags:
     def get(self, name: str, default: str) -> str:
         return self._found.get(name) or default
 
+    def number(self, name: str, most: int) -> int | None:
+        """None where the flag is not given; 0 where it is no number, which is a problem then."""
+        given = self._found.get(name)
+        if not given:
+            return None
+        try:
+            return syntax.integer(0, most)(given)
+        except ValueError as remedy:
+            self.refuse(name, str(remedy))
+            return 0
+
     def refuse(self, name: str, remedy: str) -> None:
         self._environment.problem("ISTIO_AGENT_FLAGS", f"--{name} has no such value", remedy)
 
@@ -55,25 +68,35 @@ LONGEST_DRAIN: Final = 20.0
 for all parts, or systemd ends the agent and leaves Envoy behind."""
 
 
-def workload(
-    environment: Environment, mesh_trust_domain: str, ips: tuple[str, ...], host_name: str, flag: Flags
-) -> Workload:
-    name = environment.get(settings.POD_NAME) or host_name.partition(".")[0]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What no setting says: the machine, and what lies on it."""
+
+    host_name: str
+    ips: tuple[str, ...]
+    trust_domain: str
+    """Of the mesh file; empty if it has none."""
+    pod: Pod
+    credential_socket: bool
+
+
+def workload(environment: Environment, around: Around, flag: Flags) -> Workload:
     namespace = environment.get(settings.ISTIO_NAMESPACE) or environment.get(settings.POD_NAMESPACE)
-    labels = environment.get(settings.LABELS)
+    labels = environment.get(settings.LABELS) or {}
     return Workload(
-        name=name,
+        name=environment.get(settings.POD_NAME) or around.host_name.partition(".")[0],
         namespace=namespace,
         service_account=environment.get(settings.SERVICE_ACCOUNT),
-        trust_domain=environment.get(settings.TRUST_DOMAIN) or mesh_trust_domain or DEFAULT_TRUST_DOMAIN,
+        trust_domain=environment.get(settings.TRUST_DOMAIN) or around.trust_domain or DEFAULT_TRUST_DOMAIN,
         cluster_id=environment.get(settings.CLUSTER_ID),
         mesh_id=environment.get(settings.MESH_ID),
         network=environment.get(settings.NETWORK),
         group=environment.get(settings.GROUP),
         workload_name=environment.get(settings.WORKLOAD_NAME),
         service=environment.get(settings.ISTIO_SERVICE),
-        labels=labels or {},
-        ips=ips,
+        labels={**labels, **around.pod.labels.values},
+        static_labels=labels,
+        ips=around.ips,
         dns_domain=flag.get("domain", f"{namespace}.svc.cluster.local"),
     )
 
@@ -123,14 +146,13 @@ def _duration(merged: Merged, key: str, default: float) -> float:
 
 
 def _concurrency(merged: Merged, flag: Flags) -> int:
-    given = flag.get("concurrency", "")
-    if not given:
-        return merged.number("concurrency")
-    try:
-        return syntax.integer(0, 4096)(given)
-    except ValueError as remedy:
-        flag.refuse("concurrency", str(remedy))
-        return 0
+    given = flag.number("concurrency", 4096)
+    return merged.number("concurrency") if given is None else given
+
+
+def sts_port(flag: Flags) -> str:
+    """For node metadata: nobody serves a port of that name any more. Empty: not set."""
+    return str(flag.number("stsPort", 65535) or "")
 
 
 def _levels(flag: Flags) -> tuple[str, tuple[str, ...]]:
@@ -149,8 +171,10 @@ def _levels(flag: Flags) -> tuple[str, tuple[str, ...]]:
 
 
 def dns(environment: Environment, who: Workload, base: Path) -> Dns:
+    """A router answers names only on request: nobody's queries are redirected there."""
+    sidecar = environment.get(settings.ROLE) == "sidecar"
     return Dns(
-        enabled=_redirected(environment)[0] or environment.get(settings.DNS_SERVER),
+        enabled=(sidecar and _redirected(environment)[0]) or environment.get(settings.DNS_SERVER),
         auto_allocate=environment.get(settings.DNS_AUTO_ALLOCATE),
         listen=environment.get(settings.DNS_ADDR),
         namespace=who.namespace,
@@ -182,7 +206,7 @@ def readiness(environment: Environment, merged: Merged, who: Workload) -> Probe 
 
 
 def status(environment: Environment, merged: Merged) -> Status:
-    targets = environment.get(settings.SCRAPE)
+    targets = environment.get(settings.SCRAPE) if environment.get(settings.ROLE) == "sidecar" else ()
     return Status(
         port=merged.number("statusPort"),
         merge_envoy_stats=environment.get(settings.MERGE_STATS),
@@ -197,7 +221,11 @@ def capture(environment: Environment) -> CaptureInputs:
         values[settings.DUAL_STACK.name] = environment.value(settings.DUAL_STACK)
     redirected, origin = _redirected(environment)
     values[settings.DNS_CAPTURE.name] = Value(text="true" if redirected else "false", origin=origin)
-    return CaptureInputs(values=values, custom=environment.get(capture_settings.CUSTOM_IP_TABLES))
+    return CaptureInputs(
+        values=values,
+        custom=environment.get(capture_settings.CUSTOM_IP_TABLES),
+        role=environment.get(settings.ROLE),
+    )
 
 
 def agent(environment: Environment, flag: Flags) -> Agent:

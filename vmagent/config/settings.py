@@ -2,7 +2,8 @@
 
 Owns:      name, parser, default (as an operator would write it), help; derived from it: ``config show``,
            ``config explain``, what counts as misspelt.
-Does not:  know where values come from (layers.py) or what is made of them (sections.py and its neighbours).
+Does not:  know where values come from (layers.py) or what is made of them (sections.py and its neighbours);
+           hold the rows of credentials (credential_settings.py) and of capture (capture_settings.py).
 Surprise:  a variable set to nothing means its default, unless the row says that empty is an answer.
 """
 
@@ -15,7 +16,7 @@ from vmagent.config.syntax import boolean, duration, positive_duration, text
 
 T = TypeVar("T")
 
-_CURVE: Callable[[str], Literal["P256", "P384"]] = syntax.choice("P256", "P384")
+_ROLE: Callable[[str], Literal["sidecar", "router"]] = syntax.choice("sidecar", "router")
 _LEVEL: Callable[[str], Literal["debug", "info", "warn", "error"]] = syntax.choice(
     "debug", "info", "warn", "error"
 )
@@ -127,52 +128,6 @@ KEEPALIVE_TIMEOUT: Final = row(
     "Wait for that answer before the connection is given up.",
 )
 
-# --- credentials ------------------------------------------------------------------------------------------
-
-PROV_CERT: Final = row(
-    "PROV_CERT",
-    text,
-    "./etc/certs",
-    "Directory of certificates to authenticate with; empty: token only.",
-    empty=True,
-)
-OUTPUT_CERTS: Final = row(
-    "OUTPUT_CERTS",
-    text,
-    "./etc/certs",
-    "Directory that our certificates are written to; empty: none.",
-    empty=True,
-)
-SECRET_TTL: Final = row("SECRET_TTL", positive_duration, "24h", "Lifetime of certificate to ask for.")
-GRACE_RATIO: Final = row(
-    "SECRET_GRACE_PERIOD_RATIO", syntax.ratio, "0.5", "Renew when this part of the lifetime is left."
-)
-GRACE_JITTER: Final = row(
-    "SECRET_GRACE_PERIOD_RATIO_JITTER", syntax.jitter, "0.01", "Spread of that moment over a fleet."
-)
-ECC: Final = row(
-    "ECC_SIGNATURE_ALGORITHM",
-    syntax.choice("ECDSA", ""),
-    "ECDSA",
-    "Kind of key: ECDSA, or empty for RSA.",
-    empty=True,
-)
-ECC_CURVE: Final = row("ECC_CURVE", _CURVE, "P256", "Curve of an ECDSA key.")
-RSA_BITS: Final = row(
-    "WORKLOAD_RSA_KEY_SIZE",
-    syntax.integer(2048, 8192),
-    "2048",
-    "Bits of an RSA key; set without ECC_SIGNATURE_ALGORITHM it chooses RSA.",
-)
-PKCS8: Final = row("PKCS8_KEY", boolean, "false", "Write private keys as PKCS#8.")
-CERT_SIGNER: Final = row("ISTIO_META_CERT_SIGNER", text, "", "Signer that the CA shall use.")
-SOCKET_FILE: Final = row(
-    "WORKLOAD_IDENTITY_SOCKET_FILE",
-    syntax.file_name,
-    "socket",
-    "SDS socket, a name below /var/run/secrets/workload-spiffe-uds.",
-)
-
 # --- names ------------------------------------------------------------------------------------------------
 
 DNS_CAPTURE: Final = row(
@@ -262,6 +217,13 @@ MERGE_STATS: Final = row(
 )
 
 # --- ours alone (agent.env) -------------------------------------------------------------------------------
+
+ROLE: Final = row(
+    "VMAGENT_ROLE",
+    _ROLE,
+    "sidecar",
+    "sidecar: this machine's own traffic; router: a gateway, of which nothing is captured.",
+)
 
 LOG_LEVEL: Final = row("VMAGENT_LOG_LEVEL", _LEVEL, "info", "What the agent logs.")
 LOG_FILE: Final = row(

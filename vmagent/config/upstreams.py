@@ -1,23 +1,26 @@
-"""Where the control plane is, how to know it, and what to show it.
+"""Where the control plane is, and how to know it.
 
 Owns:      the precedence of addresses and root certificates, and the names that certificates must carry.
-Does not:  open certificates or the token (load.py looks at the root, identity at the token).
+Does not:  open certificates (load.py looks at the root); decide what is shown to it (credentials.py).
 Surprise:  there is one address: where only the mesh file names istiod, the CA is there too, and ISTIOD_SAN
            holds for both. Istio's start script leaves the CA where it was and forgets ISTIOD_SAN.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmagent.config import settings
+from vmagent.config import credential_settings, settings
+from vmagent.config.credentials import Present, rooted, xds_root
 from vmagent.config.layers import Environment
 from vmagent.config.merge import Merged
-from vmagent.config.model import Address, ControlPlane, Credentials, KeyKind, Origin, Upstream, Value
+from vmagent.config.model import Address, ControlPlane, Origin, Upstream, Value
 
 SYSTEM_STORE = "SYSTEM"
 PLAINTEXT_CA_PORT = 15010
 """istiod's port without TLS: the only switch Istio has for the CA."""
+
+GOOGLE = "googleapis.com"
+"""In the address of a CA that no agent of open-source Istio can talk to."""
 
 DEFAULT_NAME = "istiod.istio-system.svc"
 """What istiod's certificate says when it is reached through a forwarded port of localhost."""
@@ -29,14 +32,12 @@ class Roots:
     ca: Path | None
 
 
-def rooted(base: Path, text: str) -> Path:
-    """Istio's relative paths (``./etc/certs``) start at ``base``: ``/``, where systemd starts services."""
-    return base / text
-
-
 def control_plane(environment: Environment, merged: Merged, roots: Roots) -> ControlPlane:
     discovery = Address.parse(merged.text("discoveryAddress"))
     authority = environment.get(settings.CA_ADDR) or discovery
+    if GOOGLE in authority.host:
+        remedy = "name istiod, or a CA that speaks istio.v1.auth"
+        environment.problem(settings.CA_ADDR.name, "Google's CA, which needs a client of its own", remedy)
     return ControlPlane(
         xds=Upstream(
             address=discovery,
@@ -87,48 +88,28 @@ def _headers(environment: Environment, prefix: str) -> tuple[tuple[str, str], ..
     return tuple(found)
 
 
-def roots(environment: Environment, base: Path, present: Callable[[Path], bool]) -> Roots:
+def roots(environment: Environment, base: Path, present: Present) -> Roots:
     """The files to verify istiod with, in Istio's order of search. ``present``: is it a regular file?"""
     usual = base / "etc/certs/root-cert.pem"
-    provided = environment.get(settings.PROV_CERT)
-    last = (
-        rooted(base, provided) / "root-cert.pem" if provided else base / "var/run/secrets/istio/root-cert.pem"
-    )
-    xds, authority = environment.get(settings.XDS_ROOT_CA), environment.get(settings.CA_ROOT_CA)
-    custom = environment.get(settings.CERT_PROVIDER) == "custom"
-    return Roots(
-        xds=_explicit(base, xds) if xds else usual if present(usual) else last,
-        ca=_explicit(base, authority) if authority else usual if custom else last,
-    )
+    named = (environment.get(settings.XDS_ROOT_CA), environment.get(settings.CA_ROOT_CA))
+    xds, authority = (_explicit(base, text) if text else ... for text in named)
+    mounted = xds_root(environment, base, present)
+    if xds is ...:
+        xds = usual if present(usual) else mounted or _last(environment, base)
+    if authority is ...:
+        custom = environment.get(settings.CERT_PROVIDER) == "custom"
+        authority = usual if custom else mounted or _last(environment, base)
+    return Roots(xds=xds, ca=authority)
 
 
 def _explicit(base: Path, text: str) -> Path | None:
     return None if text == SYSTEM_STORE else rooted(base, text)
 
 
-def credentials(environment: Environment, base: Path) -> Credentials:
-    provided, output = environment.get(settings.PROV_CERT), environment.get(settings.OUTPUT_CERTS)
-    run = base / "var/run/secrets"
-    return Credentials(
-        token=run / "tokens/istio-token",
-        ttl=environment.get(settings.SECRET_TTL),
-        grace_ratio=environment.get(settings.GRACE_RATIO),
-        grace_jitter=environment.get(settings.GRACE_JITTER),
-        key=_key(environment),
-        output_dir=rooted(base, output) if output else None,
-        prov_dir=rooted(base, provided) if provided else None,
-        cert_signer=environment.get(settings.CERT_SIGNER),
-        sds_socket=run / "workload-spiffe-uds" / environment.get(settings.SOCKET_FILE),
-    )
-
-
-def _key(environment: Environment) -> KeyKind:
-    """EC unless RSA is asked for: by an empty ECC_SIGNATURE_ALGORITHM, or by WORKLOAD_RSA_KEY_SIZE alone."""
-    algorithm = environment.get(settings.ECC)
-    sized = environment.is_set(settings.RSA_BITS) and not environment.values("ECC_SIGNATURE_ALGORITHM")
-    return KeyKind(
-        algorithm="RSA" if not algorithm or sized else "EC",
-        curve=environment.get(settings.ECC_CURVE),
-        rsa_bits=environment.get(settings.RSA_BITS),
-        pkcs8=environment.get(settings.PKCS8),
-    )
+def _last(environment: Environment, base: Path) -> Path:
+    if provided := environment.get(credential_settings.PROV_CERT):
+        return rooted(base, provided) / "root-cert.pem"
+    if environment.get(settings.CERT_PROVIDER) == "none":
+        remedy = "set XDS_ROOT_CA and CA_ROOT_CA, each a file or SYSTEM"
+        environment.problem(settings.CERT_PROVIDER.name, "leaves no root certificate", remedy)
+    return base / "var/run/secrets/istio/root-cert.pem"

@@ -87,9 +87,9 @@ class Admin:
         """Raises Unavailable, as everything here does, when there is no answer in time."""
         return Facts.parse(await self._ask("GET", f"/stats?usedonly&filter={_FACTS}"))
 
-    async def drain_listeners(self) -> None:
-        """Envoy asks inbound connections to leave, and stays: the supervisor decides when it goes."""
-        await self._ask("POST", "/drain_listeners?graceful&skip_exit&inboundonly")
+    async def drain_listeners(self, *, inbound_only: bool) -> None:
+        """Envoy asks connections to leave, and stays: the supervisor decides when it goes."""
+        await self._ask("POST", f"/drain_listeners?graceful&skip_exit{'&inboundonly' * inbound_only}")
 
     async def quit(self) -> None:
         await self._ask("POST", "/quitquitquit")

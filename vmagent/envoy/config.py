@@ -94,6 +94,9 @@ class EnvoyConfig:
 
     exit_on_zero: bool = False
     """A stop waits until no connection is left (within the supervisor's grace), not for a fixed time."""
+    drains_inbound_only: bool = True
+    """A stop asks connections to leave that came from outside. False: all of them, for a router's listeners
+    count as outbound."""
     delta_xds: bool = False
     metadata_discovery: bool = False
     status_proxy_protocol: bool = False

@@ -243,7 +243,7 @@ class Supervisor:
             ended = tasks.start("envoy-exit", _ended(child))
             try:
                 if served:
-                    await self._admin.drain_listeners()
+                    await self._admin.drain_listeners(inbound_only=self._config.drains_inbound_only)
                     await self._until_quiet(ended)
             except Unavailable as why:
                 log.warning("draining is not possible, ending at once: %s", why)

@@ -16,6 +16,8 @@ from vmagent.runtime.clock import rfc3339
 
 FILE = "status.json"
 
+SIDECAR, ROUTER = "sidecar", "router"
+
 LARGEST: Final = 1 << 20
 """Bytes: a thousand times what it usually has."""
 
@@ -28,6 +30,7 @@ class Facts:
     pid: int
     started: float
     node: str
+    role: str = SIDECAR
     gates: Mapping[str, str]
     """Gate name to ``open`` or the reason it is not, in start order."""
     certificate: str = ""
@@ -47,6 +50,10 @@ def ready(document: Mapping[str, Any]) -> bool:
     return all(state == "open" for state in document["gates"].values())
 
 
+def is_router(document: Mapping[str, Any]) -> bool:
+    return document.get("role") == ROUTER
+
+
 def write(directory: Path, facts: Facts) -> bool:
     """False if there was no room for it: the log says so, the old one stays."""
     text = json.dumps(asdict(facts), indent=1).encode() + b"\n"
@@ -60,7 +67,9 @@ def read(directory: Path) -> dict[str, Any] | None:
     if not files.locked(directory / "lock"):
         return None
     try:
-        document: dict[str, Any] = json.loads(files.read_small(directory / FILE, most=LARGEST))
+        document = json.loads(files.read_small(directory / FILE, most=LARGEST))
+        if not isinstance(document, dict):
+            raise ValueError
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
@@ -86,7 +95,9 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
     ``capture`` is ``open``, or why this machine's traffic is not captured.
     """
     verdict = "ready" if ready(document) else "not ready"
-    lines = [f"istio-agent {document['version']} (pid {document['pid']}): {verdict}", ""]
+    router = is_router(document)
+    who = f"istio-agent {document['version']} (pid {document['pid']}{', router' if router else ''})"
+    lines = [f"{who}: {verdict}", ""]
     lines += [_gate(gate, state) for gate, state in document["gates"].items()]
     details = {
         "certificate": _certificate(document),
@@ -94,10 +105,17 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
         "envoy": document["envoy"],
         "dns": document["dns"],
         "application": document["health"],
-        "capture": "traffic goes through Envoy" if capture == "open" else f"none: {capture}",
+        "capture": _NOT_CAPTURED if router else _capture(capture),
     }
     lines += ["", *(f"{name:<14} {text}" for name, text in details.items() if text)]
     return lines + [f"{'trouble':<14} {part}: {why}" for part, why in document["trouble"].items()]
+
+
+_NOT_CAPTURED: Final = "none: a router has ports of its own, to which its clients connect"
+
+
+def _capture(gate: str) -> str:
+    return "traffic goes through Envoy" if gate == "open" else f"none: {gate}"
 
 
 def _gate(gate: str, state: str) -> str:

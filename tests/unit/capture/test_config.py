@@ -109,4 +109,10 @@ def test_spaces_and_empty_items_in_lists_do_not_matter() -> None:
 
 
 def test_whoever_writes_the_rules_himself_needs_no_proxy_user() -> None:
-    assert not read(ISTIO_CUSTOM_IP_TABLES="true", ENVOY_USER="nobody-here").enabled
+    assert "the rules are yours" in read(ISTIO_CUSTOM_IP_TABLES="true", ENVOY_USER="nobody-here").left_alone
+
+
+def test_nothing_is_captured_on_a_router_whatever_else_is_set() -> None:
+    found = read(VMAGENT_ROLE="router", ISTIO_INBOUND_PORTS="*", ENVOY_USER="nobody-here")
+    assert found.left_alone == "this is a router: it has ports of its own, no traffic is redirected to it"
+    assert not read(VMAGENT_ROLE="sidecar", ISTIO_INBOUND_PORTS="*").left_alone

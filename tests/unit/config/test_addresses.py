@@ -3,6 +3,8 @@
 import ipaddress
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_ipv6_alone_is_told_from_both() -> None:
 
 @pytest.mark.effects
 def test_the_kernel_tells_what_ip_addr_tells() -> None:
-    found = addresses.read()
+    found = addresses.read(Path("/nowhere"))
     assert found.name == socket.gethostname()
     said = subprocess.run(
         ["ip", "-o", "addr", "show", "up"], capture_output=True, text=True, check=True
@@ -72,3 +74,15 @@ def test_the_kernel_tells_what_ip_addr_tells() -> None:
     ]
     assert [(address.interface, address.ip) for address in found.addresses] == wanted
     assert set(found.routed) <= {address.ip for address in found.addresses}
+
+
+@pytest.mark.effects
+def test_whether_credentials_are_served_is_what_the_socket_answers() -> None:
+    with tempfile.TemporaryDirectory(prefix="vm-") as name, socket.socket(socket.AF_UNIX) as server:
+        path = Path(name, addresses.CREDENTIAL_SOCKET)
+        assert not addresses.read(Path(name)).credential_socket
+        path.parent.mkdir(parents=True)
+        server.bind(str(path))
+        assert not addresses.read(Path(name)).credential_socket  # nobody listens: a crash left it behind
+        server.listen()
+        assert addresses.read(Path(name)).credential_socket

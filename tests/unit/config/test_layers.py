@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from vmagent.config import envfile, layers, settings
+from vmagent.config import credential_settings as settings
+from vmagent.config import envfile, layers
 from vmagent.config.layers import Environment
 
 

@@ -77,6 +77,26 @@ def test_sidecar_env_alone_will_do(paths: Paths) -> None:
     assert read(paths).config.workload.group == "nginx"
 
 
+def test_the_root_of_a_ca_that_nobody_asks_is_not_waited_for(paths: Paths) -> None:
+    with paths.cluster_env.open("a") as file:
+        file.write("FILE_MOUNTED_CERTS=true\nCA_ROOT_CA=/nowhere.pem\n")
+    assert read(paths).config.credentials.mounted
+
+
+def test_what_a_pods_files_say_is_read_below_the_base(paths: Paths) -> None:
+    pod = paths.base / "etc/istio/pod"
+    pod.mkdir(parents=True)
+    (pod / "labels").write_text('team="web"\n')
+    (pod / "annotations").write_text('note="n"\n')
+    found = read(paths).config
+    assert found.workload.labels["team"] == "web"
+    assert found.node.metadata["ANNOTATIONS"] == {"note": "n"}
+    (pod / "labels").chmod(0)
+    if os.geteuid() != 0:
+        with pytest.raises(Missing, match="not readable"):
+            read(paths)
+
+
 def test_all_that_is_missing_is_named_at_once(paths: Paths) -> None:
     paths.cluster_env.unlink()
     root(paths).unlink()

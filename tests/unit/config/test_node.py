@@ -57,38 +57,6 @@ def test_labels_of_the_document_with_its_canonical_version_are_taken_as_they_are
 
 
 @pytest.mark.parametrize(
-    ("more", "key", "value"),
-    [
-        ("ISTIO_META_DNS_CAPTURE=1\n", "DNS_CAPTURE", "true"),
-        ("ISTIO_META_DNS_CAPTURE=F\n", "DNS_CAPTURE", "false"),
-        ("ISTIO_META_ENABLE_HBONE=True\n", "METADATA_DISCOVERY", "true"),
-        ("PEER_METADATA_DISCOVERY=false\nISTIO_META_ENABLE_HBONE=true\n", "METADATA_DISCOVERY", "false"),
-        ("ISTIO_META_ANYTHING='x'\n", "ANYTHING", "x"),
-        ("""ISTIO_METAJSON_ANY='{"OWNER":{"a":1}}'\n""", "OWNER", {"a": 1}),
-        ("ISTIO_META_ISTIO_VERSION='1.30.0'\n", "ISTIO_VERSION", "1.30.0"),
-        ("DNS_PROXY_ADDR='127.0.0.1:5353'\n", "DNS_PROXY_ADDR", "127.0.0.1:5353"),
-        ("EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true\n", "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "true"),
-        ("ENVOY_SECURE_METRICS_PORT=15091\n", "ENVOY_SECURE_METRICS_PORT", 15091),
-        ("ISTIO_META_MESH_ID='m1'\n", "MESH_ID", "m1"),
-        ("""ISTIO_META_POD_PORTS='[{"name":"http"}]'\n""", "POD_PORTS", '[{"name":"http"}]'),
-    ],
-)
-def test_metadata_comes_in_the_encoding_that_istiod_expects(more: str, key: str, value: Json) -> None:
-    assert vm.config(more=more).node.metadata[key] == value
-
-
-def test_metadata_that_istiod_could_not_decode_is_an_error_here() -> None:
-    assert vm.complaints(more="ISTIO_META_HTTP10=perhaps\n") == [
-        f"{vm.CLUSTER_PATH}:18: ISTIO_META_HTTP10='perhaps': not a value for this setting; "
-        "write true or false"
-    ]
-    assert vm.complaints(more="ISTIO_METAJSON_MORE={a}\n") == [
-        f"{vm.CLUSTER_PATH}:18: ISTIO_METAJSON_MORE='{{a}}': not a JSON object; "
-        """write a JSON object in single quotes, as in '{"app":"nginx"}'"""
-    ]
-
-
-@pytest.mark.parametrize(
     ("value", "place", "slashes"),
     [
         ("r1/z1/s1", Locality(region="r1", zone="z1", subzone="s1"), "r1/z1/s1"),
@@ -122,7 +90,3 @@ def test_envoy_calls_itself_as_the_mesh_file_says(mesh: str, cluster: str) -> No
 def test_a_workload_without_labels_is_still_named() -> None:
     bare = "SERVICE_ACCOUNT=vm\nISTIO_NAMESPACE=demo\n"
     assert vm.config(cluster=bare, mesh=None).node.cluster == "istio-proxy.demo"
-
-
-def test_without_tls_nobody_is_asked_for_a_name() -> None:
-    assert "PILOT_SAN" not in vm.config(mesh="controlPlaneAuthPolicy: NONE\n").node.metadata

@@ -199,26 +199,6 @@ def test_tls_is_left_out_only_on_request() -> None:
     assert plain.ca.tls
 
 
-@pytest.mark.parametrize(
-    ("more", "absent", "xds", "ca"),
-    [
-        ("", (), "/etc/certs/root-cert.pem", "/etc/certs/root-cert.pem"),
-        ("PROV_CERT=/run/prov\n", (), "/etc/certs/root-cert.pem", "/run/prov/root-cert.pem"),
-        ("PROV_CERT=/run/prov\n", ("/etc/certs/root-cert.pem",), *["/run/prov/root-cert.pem"] * 2),
-        ("PROV_CERT=\n", ("/etc/certs/root-cert.pem",), *["/var/run/secrets/istio/root-cert.pem"] * 2),
-        ("XDS_ROOT_CA=/x.pem\nCA_ROOT_CA=SYSTEM\n", (), "/x.pem", None),
-        ("XDS_ROOT_CA=SYSTEM\nCA_ROOT_CA=./c.pem\n", (), None, "/c.pem"),
-        ("PROV_CERT=\nPILOT_CERT_PROVIDER=custom\n", (), *["/etc/certs/root-cert.pem"] * 2),
-    ],
-)
-def test_the_root_certificate_is_looked_for_in_istios_order(
-    more: str, absent: tuple[str, ...], xds: str | None, ca: str | None
-) -> None:
-    config = vm.config(more=more, absent=tuple(Path(path) for path in absent))
-    roots = (config.control_plane.xds.root_cert, config.control_plane.ca.root_cert)
-    assert roots == (xds and Path(xds), ca and Path(ca))
-
-
 def test_extra_headers_go_with_every_call() -> None:
     peers = vm.config(more="CA_HEADER_authz='b c'\n", environ={"XDS_HEADER_X-Tenant": "a"}).control_plane
     assert (peers.xds.headers, peers.ca.headers) == ((("x-tenant", "a"),), (("authz", "b c"),))
@@ -249,25 +229,16 @@ def test_keys_are_elliptic_unless_rsa_is_asked_for(more: str, key: tuple[str, st
     assert isinstance(found, KeyKind)
 
 
-def test_certificates_lie_where_the_start_script_puts_them_and_nowhere_if_it_is_told_so() -> None:
-    found = vm.config().credentials
-    assert (found.output_dir, found.prov_dir) == (Path("/etc/certs"), Path("/etc/certs"))
-    assert found.token == Path("/var/run/secrets/tokens/istio-token")
-    assert found.sds_socket == Path("/var/run/secrets/workload-spiffe-uds/socket")
-    emptied = vm.config(more="OUTPUT_CERTS=\nPROV_CERT=\n", absent=()).credentials
-    assert (emptied.output_dir, emptied.prov_dir) == (None, None)
-
-
 # --- Envoy, status, capture, agent ------------------------------------------------------------------------
 
 
 def test_flags_of_pilot_agent_are_honoured() -> None:
-    flags = "--proxyLogLevel=info,upstream:debug --concurrency 2 --domain x.local --stsPort=1"
+    flags = "--proxyLogLevel=info,upstream:debug --concurrency 2 --domain x.local --vklog=1"
     found = vm.resolved(more=f"ISTIO_AGENT_FLAGS='{flags} --log_output_level=dns:none,debug'\n")
     config = found.config
     assert (config.envoy.log_level, config.envoy.component_log_levels) == ("info", ("upstream:debug",))
     assert (config.envoy.concurrency, config.dns.domain, config.agent.log_level) == (2, "x.local", "debug")
-    assert any("--stsPort has no effect here" in note for note in found.notes)
+    assert any("--vklog has no effect here" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +247,7 @@ def test_flags_of_pilot_agent_are_honoured() -> None:
         ("--proxyLogLvel=info", "remove --proxyLogLvel=info"),
         ("--proxyLogLevel=loud", "write LEVEL"),
         ("--concurrency=many", "write a whole number"),
+        ("--stsPort=many", "write a whole number"),
         ("--log_output_level=loud", "write one of debug, info, warn, error"),
     ],
 )

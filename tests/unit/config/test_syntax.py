@@ -103,8 +103,8 @@ def test_an_address_prints_as_it_is_written() -> None:
 
 def test_flags_of_pilot_agent_are_taken_in_every_spelling() -> None:
     assert flags.parse("--proxyLogLevel=info -concurrency 2 --stsPort=0 --profiling") == (
-        {"proxyLogLevel": "info", "concurrency": "2"},
-        ("stsPort", "profiling"),
+        {"proxyLogLevel": "info", "concurrency": "2", "stsPort": "0"},
+        ("profiling",),
     )
 
 

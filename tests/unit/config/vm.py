@@ -61,6 +61,8 @@ CLUSTER_PATH = "/var/lib/istio/envoy/cluster.env"
 SIDECAR_PATH = "/var/lib/istio/envoy/sidecar.env"
 MESH_PATH = "/etc/istio/config/mesh"
 
+USUAL_ROOT = Path("/etc/certs/root-cert.pem")
+
 HOST = Host(
     name="vm204.example.com",
     addresses=(HostAddress(interface="eth0", ip="192.168.0.204"),),
@@ -69,7 +71,9 @@ HOST = Host(
 
 
 class Given(TypedDict, total=False):
-    """None: no such file. ``more``: lines behind cluster.env. ``absent``: roots that are not there."""
+    """None: no such file. ``more``: lines behind cluster.env. ``absent``: roots that are not there.
+    ``there``: files that a VM does not usually have. ``role``: what the command line says.
+    """
 
     cluster: str | None
     more: str
@@ -79,11 +83,16 @@ class Given(TypedDict, total=False):
     environ: Mapping[str, str]
     host: Host
     absent: tuple[Path, ...]
+    there: tuple[Path, ...]
+    labels: str
+    annotations: str
+    role: str
 
 
 def resolved(**given: Unpack[Given]) -> Resolution:
     cluster, mesh = given.get("cluster", CLUSTER_ENV), given.get("mesh", MESH)
     sidecar, own = given.get("sidecar"), given.get("own")
+    labels, annotations = given.get("labels"), given.get("annotations")
     return resolve(
         Paths(),
         Sources(
@@ -91,10 +100,13 @@ def resolved(**given: Unpack[Given]) -> Resolution:
             sidecar_env=None if sidecar is None else sidecar.encode(),
             agent_env=None if own is None else own.encode(),
             mesh=None if mesh is None else mesh.encode(),
+            pod_labels=None if labels is None else labels.encode(),
+            pod_annotations=None if annotations is None else annotations.encode(),
+            role=given.get("role", ""),
         ),
         given.get("environ", {}),
         given.get("host", HOST),
-        present=lambda path: path not in given.get("absent", ()),
+        present=lambda path: path in {USUAL_ROOT, *given.get("there", ())} - {*given.get("absent", ())},
     )
 
 

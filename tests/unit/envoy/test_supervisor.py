@@ -89,8 +89,8 @@ class FakeAdmin(Admin):
             raise answer
         return answer
 
-    async def drain_listeners(self) -> None:
-        self.asked.append("drain")
+    async def drain_listeners(self, *, inbound_only: bool) -> None:
+        self.asked.append("drain" if inbound_only else "drain all")
 
     async def active_connections(self, own_ports: frozenset[int]) -> int:
         self.asked.append("count")
@@ -263,6 +263,14 @@ async def test_a_stop_drains_and_leaves_when_nobody_is_connected(tmp_path: Path)
         assert world.children[0].log == ["TERM"]
         assert (await world.until(State.ENDED)).reason == "Envoy has ended"
         assert len(world.children) == 1
+
+
+async def test_a_router_is_drained_of_all_its_connections(tmp_path: Path) -> None:
+    """Its listeners count as outbound, so draining the inbound ones would drain nothing."""
+    async with running(World(tmp_path, FakeAdmin(READY), drains_inbound_only=False)) as world:
+        await world.until(State.READY)
+        await world.supervisor.drain()
+        assert world.admin.asked == ["drain all", "count"]
 
 
 async def test_a_stop_does_not_wait_longer_than_it_may(tmp_path: Path) -> None:

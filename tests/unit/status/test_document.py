@@ -55,6 +55,20 @@ def test_what_waits_says_for_what_and_what_is_unknown_is_left_out() -> None:
     assert not document.ready(asdict(waiting))
 
 
+def test_a_router_is_called_one_and_captures_nothing_whatever_the_gate_says() -> None:
+    shown = document.screen(asdict(replace(SERVING, role="router")), "open")
+    assert shown[0] == "istio-agent 1.2 (pid 42, router): ready"
+    assert shown[-1] == "capture        none: a router has ports of its own, to which its clients connect"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "null"])
+def test_a_document_of_another_shape_is_not_believed(tmp_path: Path, text: str) -> None:
+    assert files.Lock(tmp_path / "lock").acquire() is None
+    (tmp_path / document.FILE).write_text(text)
+    with pytest.raises(Unavailable, match="not what the agent writes"):
+        document.read(tmp_path)
+
+
 def test_trouble_shows_although_every_gate_is_open() -> None:
     troubled = replace(SERVING, control_plane_connected=False, trouble={"xds": "connection refused"})
     shown = document.screen(asdict(troubled), "open")
