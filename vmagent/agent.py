@@ -236,12 +236,13 @@ class Agent:
         as long as a bad token is all we have: the gate ``identity`` says what is wrong with it.
         """
         credential, now = self._credentials.value, self._clock.now()
+        peer = self._config.control_plane.xds
         pair = credential.pair if credential and credential.not_after > now else None
         introduced = token.read(self._identity.token, wanted=self._identity.spiffe, now=now)
         if pair is None and introduced.problem:
             raise Unavailable("waits for a certificate, without which the control plane would not know us")
         return Authentication(
-            roots=trust.read(self._config.control_plane.xds.root_cert),
+            roots=trust.read(peer.root_cert) if peer.tls else None,
             token="" if introduced.hopeless else introduced.text,
             pair=pair,
             doubt=introduced.problem,

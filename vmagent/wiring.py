@@ -45,7 +45,6 @@ def upstream(config: model.Config) -> UpstreamConfig:
     peer = config.control_plane.xds
     return UpstreamConfig(
         endpoint=Endpoint(host=peer.address.host, port=peer.address.port, server_name=peer.server_name),
-        tls=peer.tls,
         headers=(("clusterid", config.workload.cluster_id), *peer.headers),
         keepalive=config.control_plane.keepalive_interval,
         keepalive_timeout=config.control_plane.keepalive_timeout,

@@ -6,7 +6,7 @@ Envoy keeps what it has while the stream is down; nothing here closes anything d
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import grpc
@@ -14,10 +14,10 @@ from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.errors import Refused, Unavailable, VmagentError
-from vmagent.identity.credential import KeyPair
+from vmagent.identity import channel
+from vmagent.identity.channel import Authentication as Authentication
 from vmagent.identity.diagnose import why_unreachable
 from vmagent.identity.endpoint import Endpoint
-from vmagent.identity.trust import Roots
 from vmagent.runtime.backoff import Backoff
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.lifecycle import Tasks
@@ -48,8 +48,6 @@ lost: gRPC for Python then says INTERNAL, and an operator would not learn that t
 _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),  # else a quiet stream to a dead peer is pinged twice and kept
     ("grpc.max_receive_message_length", -1),  # a push of all clusters of a large mesh is tens of megabytes
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),  # the control plane is not behind the web proxy of a login shell
 )
 
 
@@ -65,26 +63,12 @@ class UpstreamConfig:
     """``headers`` go along with every stream, names in lower case."""
 
     endpoint: Endpoint
-    tls: bool = True
     headers: tuple[tuple[str, str], ...] = ()
     keepalive: float = 30.0
     """Seconds of silence after which the peer is pinged; istiod hangs up on whoever pings every 15 s or
     less.
     """
     keepalive_timeout: float = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authentication:
-    """What shows the control plane who we are, read afresh for each attempt. The certificate, if there is a
-    valid one, goes beside the token. ``doubt`` is what is known against the token, for the sentence that
-    explains a refusal.
-    """
-
-    roots: Roots
-    token: str = field(default="", repr=False)
-    pair: KeyPair | None = None
-    doubt: str = ""
 
 
 class Upstream:
@@ -143,8 +127,8 @@ class Upstream:
         if self._leave_pair_out:
             shown = replace(shown, pair=None)
         self._leave_pair_out = False
-        async with self._channel(shown) as channel:
-            open_stream = channel.stream_stream(sotw.UPSTREAM, bytes, bytes)
+        async with self._channel(shown) as opened:
+            open_stream = opened.stream_stream(sotw.UPSTREAM, bytes, bytes)
             call: Call = open_stream(metadata=self._metadata(shown))  # type: ignore[call-arg]
             try:
                 await call.wait_for_connection()
@@ -156,8 +140,7 @@ class Upstream:
         """Where TLS works for anybody else, the control plane must object to our certificate: it then ends
         the handshake without looking at the token, which may be good.
         """
-        roots = shown.roots if self._config.tls else None
-        found = await why_unreachable("control plane", self._config.endpoint, roots)
+        found = await why_unreachable("control plane", self._config.endpoint, shown.roots)
         if found is None and shown.pair and shown.token:
             self._leave_pair_out = True
             self._again.set()
@@ -206,25 +189,17 @@ class Upstream:
 
     def _metadata(self, authentication: Authentication) -> grpc.aio.Metadata:
         metadata = grpc.aio.Metadata(*((key.lower(), value) for key, value in self._config.headers))
-        if authentication.token and self._config.tls:  # never in clear, unlike Istio's agent
+        if authentication.token and authentication.roots:  # never in clear, unlike Istio's agent
             metadata.add("authorization", f"Bearer {authentication.token}")
         return metadata
 
     def _channel(self, authentication: Authentication) -> grpc.aio.Channel:
-        endpoint = self._config.endpoint
-        options: tuple[tuple[str, int | str], ...] = (
+        options = (
             *_OPTIONS,
             ("grpc.keepalive_time_ms", round(self._config.keepalive * 1000)),
             ("grpc.keepalive_timeout_ms", round(self._config.keepalive_timeout * 1000)),
         )
-        if not self._config.tls:
-            return grpc.aio.insecure_channel(str(endpoint), options)
-        pair = authentication.pair
-        credentials = grpc.ssl_channel_credentials(
-            authentication.roots.pem, pair.key_pem if pair else None, pair.chain_pem if pair else None
-        )
-        options = (*options, ("grpc.ssl_target_name_override", endpoint.tls_name))
-        return grpc.aio.secure_channel(str(endpoint), credentials, options)
+        return channel.connect(self._config.endpoint, authentication, options)
 
     def _explain(self, code: grpc.StatusCode, details: str | None, shown: Authentication) -> VmagentError:
         """By status code, never by text; the text is the peer's own and goes along, cut and on one line."""

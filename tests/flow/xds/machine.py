@@ -64,7 +64,6 @@ class Machine:
         self.upstream = Upstream(
             UpstreamConfig(
                 endpoint=Endpoint(host="127.0.0.1", port=self.port, server_name=self.server_name),
-                tls=self.tls,
                 headers=(("clusterid", "Kubernetes"),),
             ),
             self.hub,
@@ -85,7 +84,8 @@ class Machine:
 
     def _authenticate(self) -> Authentication:
         self.attempts += 1
-        return Authentication(roots=self.roots, token=self.token, pair=self.pair, doubt=self.doubt)
+        roots = self.roots if self.tls else None
+        return Authentication(roots=roots, token=self.token, pair=self.pair, doubt=self.doubt)
 
     def _trouble(self, problem: VmagentError | None) -> None:
         why = f"{problem} ({problem.hint})" if problem and problem.hint else str(problem or "")
