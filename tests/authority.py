@@ -88,10 +88,11 @@ class Authority:
         leaf = self.leaf(public, [x509.UniformResourceIdentifier(spiffe)], life=life)
         return [pem(leaf), *self._upwards()]
 
-    def server(self, *names: x509.GeneralName) -> tuple[bytes, bytes]:
-        """Key and chain for a TLS server."""
+    def server(self, *names: x509.GeneralName, life: float = 3600.0) -> tuple[bytes, bytes]:
+        """Key and chain for a TLS server, or a client."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return private_pem(key), "".join([pem(self.leaf(key.public_key(), names)), *self._upwards()]).encode()
+        leaf = pem(self.leaf(key.public_key(), names, life=life))
+        return private_pem(key), "".join([leaf, *self._upwards()]).encode()
 
     @property
     def root_pem(self) -> bytes:

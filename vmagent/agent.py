@@ -15,12 +15,16 @@ from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
 from vmagent.envoy.output import Output
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
-from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
+from vmagent.errors import Misconfigured, Refused, VmagentError
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
-from vmagent.identity import token, trust
+from vmagent.identity.certwatch import CertWatch
+from vmagent.identity.channel import Authentication
+from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import Credential
+from vmagent.identity.introduction import Introduction
 from vmagent.identity.keeper import Gate, Keeper
+from vmagent.identity.mounted import Mounted
 from vmagent.measured import Measures, Meter
 from vmagent.runtime import holder, logs
 from vmagent.runtime.clock import Clock
@@ -36,7 +40,7 @@ from vmagent.status.handler import Actions, Service
 from vmagent.status.scrape import Scraper
 from vmagent.xds.hub import Hub
 from vmagent.xds.relay import Relay
-from vmagent.xds.upstream import Authentication, Upstream
+from vmagent.xds.upstream import Upstream
 
 log = logging.getLogger("agent")
 
@@ -71,7 +75,9 @@ class Agent:
         self._trouble: dict[str, str] = {"config": remarks}
         self._news = asyncio.Event()
         gates.changed = self._news.set
-        self._identity = wiring.identity(config)
+        identity = wiring.identity(config)
+        self._files = CertWatch(clock=clock)
+        self._introduction = Introduction(identity, self._credentials, self._files, clock=clock)
         self._hub = Hub(name_tables=config.dns.enabled)
         self._upstream = Upstream(
             wiring.upstream(config),
@@ -84,7 +90,7 @@ class Agent:
         self._output = Output(logs.pass_on)
         self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock, output=self._output)
         self._dns = self._make_dns() if config.dns.enabled else None
-        self._keeper = self._make_keeper()
+        self._keeper = self._make_keeper(identity)
         self._meter = self._make_meter()
         try:
             self._parts = self._make_parts()
@@ -100,11 +106,13 @@ class Agent:
         dns.bind()
         return dns
 
-    def _make_keeper(self) -> Keeper:
+    def _make_keeper(self, identity: IdentityConfig) -> Keeper | Mounted:
         gate = Gate(
             open=lambda: self._gates.open("identity"), close=lambda why: self._gates.close("identity", why)
         )
-        return Keeper(self._identity, self._credentials, gate, clock=self._clock)
+        if identity.mounted:
+            return Mounted(identity, self._credentials, gate, self._files, clock=self._clock)
+        return Keeper(identity, self._credentials, gate, self._introduction, clock=self._clock)
 
     def _make_meter(self) -> Meter:
         measures = Measures(
@@ -142,6 +150,7 @@ class Agent:
         if self._dns:
             parts.append(self._dns)
         parts += [
+            self._files,
             self._keeper,
             self._upstream,
             EnvoySockets(
@@ -163,6 +172,7 @@ class Agent:
         async with Tasks() as glue:
             joints = [
                 glue.start("new-credential", self._on_credentials()),
+                glue.start("new-files", self._on_files()),
                 glue.start("configuration-complete", self._on_complete()),
                 glue.start("name-table", self._on_name_table()),
                 glue.start("envoy-state", self._on_envoy()),
@@ -191,6 +201,13 @@ class Agent:
         async for _ in self._credentials.changes():
             if not self._hub.connected:
                 self._upstream.retry_now()
+
+    async def _on_files(self) -> None:
+        """Among them may be what the control plane is to be shown."""
+        async for _ in self._files.news.changes():
+            if not self._hub.connected:
+                self._upstream.retry_now()
+            self._news.set()
 
     async def _on_complete(self) -> None:
         await self._hub.complete.first()
@@ -232,21 +249,8 @@ class Agent:
     # --- what parts ask each other --------------------------------------------------------------------------
 
     def _authenticate(self) -> Authentication:
-        """Read afresh, so that a repaired file heals without a restart. Raises Misconfigured, or Unavailable
-        as long as a bad token is all we have: the gate ``identity`` says what is wrong with it.
-        """
-        credential, now = self._credentials.value, self._clock.now()
         peer = self._config.control_plane.xds
-        pair = credential.pair if credential and credential.not_after > now else None
-        introduced = token.read(self._identity.token, wanted=self._identity.spiffe, now=now)
-        if pair is None and introduced.problem:
-            raise Unavailable("waits for a certificate, without which the control plane would not know us")
-        return Authentication(
-            roots=trust.read(peer.root_cert) if peer.tls else None,
-            token="" if introduced.hopeless else introduced.text,
-            pair=pair,
-            doubt=introduced.problem,
-        )
+        return self._introduction.authentication(tls=peer.tls, root_cert=peer.root_cert)
 
     def _sockets_trouble(self, why: str) -> None:
         if why and why != self._trouble.get("sockets"):

@@ -10,7 +10,8 @@ from vmagent.config import model
 from vmagent.dns.config import DnsConfig
 from vmagent.envoy import config as envoy_room
 from vmagent.health import config as health
-from vmagent.identity.config import IdentityConfig, KeySpec
+from vmagent.identity.certsource import PairFiles, RootFile
+from vmagent.identity.config import IdentityConfig, KeySpec, MountedFiles
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.status.scrape import Sources
@@ -34,6 +35,8 @@ def identity(config: model.Config) -> IdentityConfig:
         ttl=int(credentials.ttl),
         output_dir=credentials.output_dir,
         prov_dir=credentials.prov_dir,
+        mounted=_mounted(credentials.mounted),
+        mounted_client=_pair(credentials.xds_pair),
         key=_key(credentials.key),
         grace_ratio=credentials.grace_ratio,
         grace_jitter=credentials.grace_jitter,
@@ -165,6 +168,16 @@ def _timing(asked: model.Envoy) -> envoy_room.Timing:
         minimum_drain=asked.minimum_drain,
         file_flush=asked.file_flush_interval,
     )
+
+
+def _pair(files: model.PairFiles | None) -> PairFiles | None:
+    return PairFiles(files.chain, files.key) if files else None
+
+
+def _mounted(files: model.MountedFiles | None) -> MountedFiles | None:
+    if files is None:
+        return None
+    return MountedFiles(pair=PairFiles(files.chain, files.key), root=RootFile(files.root))
 
 
 def _key(key: model.KeyKind) -> KeySpec:

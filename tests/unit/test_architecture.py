@@ -28,7 +28,7 @@ everything.
 
 ONE_DOOR = {
     "click": ("vmagent/cli/",),
-    "cryptography": ("vmagent/identity/signer.py",),
+    "cryptography": ("vmagent/identity/signer.py", "vmagent/identity/judgement.py"),
     "dnslib": ("vmagent/dns/wire.py",),
     "iptc": ("vmagent/capture/backend_legacy.py",),
     "psutil": ("vmagent/envoy/process.py",),

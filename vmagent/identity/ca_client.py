@@ -17,6 +17,7 @@ from google.protobuf import struct_pb2
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.errors import Refused, Unavailable, VmagentError
+from vmagent.identity import channel
 from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import KeyPair
 from vmagent.identity.diagnose import why_unreachable
@@ -56,32 +57,20 @@ async def connect(
 ) -> AsyncIterator["CaClient"]:
     """``roots`` is None exactly where there is no TLS. Raises Unavailable or Misconfigured with the reason
     found."""
-    options = [
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.use_local_subchannel_pool", 1),  # else a failed attempt's pause would be ours, too
-        ("grpc.primary_user_agent", "vmagent"),
-    ]
-    if roots is None:
-        channel = grpc.aio.insecure_channel(str(config.ca), options)
-    else:
-        named = [("grpc.ssl_target_name_override", config.ca.tls_name)]
-        credentials = grpc.ssl_channel_credentials(
-            roots.pem, pair.key_pem if pair else None, pair.chain_pem if pair else None
-        )
-        channel = grpc.aio.secure_channel(str(config.ca), credentials, [*options, *named])
-    async with channel:
-        if not await _ready(channel):
+    shown = channel.Authentication(roots=roots, pair=pair)
+    async with channel.connect(config.ca, shown, [("grpc.primary_user_agent", "vmagent")]) as opened:
+        if not await _ready(opened):
             raise await _explained(config, roots)
-        yield CaClient(config, channel, roots, certificate=pair is not None)
+        yield CaClient(config, opened, roots, certificate=pair is not None)
 
 
-async def _ready(channel: grpc.aio.Channel) -> bool:
+async def _ready(opened: grpc.aio.Channel) -> bool:
     try:
         async with asyncio.timeout(CONNECT):
-            while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            while (state := opened.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
                 if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                     return False
-                await channel.wait_for_state_change(state)
+                await opened.wait_for_state_change(state)
     except TimeoutError:
         return False
     return True
@@ -100,10 +89,10 @@ class CaClient:
     """A connection that is up."""
 
     def __init__(
-        self, config: IdentityConfig, channel: grpc.aio.Channel, roots: Roots | None, *, certificate: bool
+        self, config: IdentityConfig, opened: grpc.aio.Channel, roots: Roots | None, *, certificate: bool
     ) -> None:
         self._config = config
-        self._channel = channel
+        self._channel = opened
         self._roots = roots
         self._certificate = certificate
 

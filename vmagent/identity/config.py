@@ -1,11 +1,14 @@
 """The identity room's own section: values that are already parsed and absolute."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Final, Literal
 
+from vmagent.identity.certsource import PairFiles, RootFile
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.spiffe import SpiffeId
+from vmagent.identity.store import CHAIN, KEY
 
 MIN_RSA_BITS: Final = 2048
 """Istio's own floor."""
@@ -29,6 +32,20 @@ class KeySpec:
             raise ValueError(f"an RSA key of {self.rsa_bits} bits is too small: at least {MIN_RSA_BITS}")
 
 
+class Shown(Enum):
+    """Which certificate CA and control plane see."""
+
+    OWN = "our own, once there is one"
+    FILES = "one that other tooling looks after"
+    NOTHING = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountedFiles:
+    pair: PairFiles
+    root: RootFile
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityConfig:
     """``grace_ratio``: the share of a certificate's life that is left when renewal begins; ``grace_jitter``:
@@ -48,9 +65,13 @@ class IdentityConfig:
     output_dir: Path | None = Path("/etc/certs")
     """Where the credential is kept between starts (OUTPUT_CERTS). None: in memory only."""
     prov_dir: Path | None = None
-    """Client certificate towards the CA (PROV_CERT). Equal to ``output_dir`` or None: our own credential
-    serves.
+    """Where the certificate lies that is shown to CA and control plane (PROV_CERT). Equal to ``output_dir``:
+    our own. None: none is shown, the token speaks alone.
     """
+    mounted: MountedFiles | None = None
+    """Our credential is here, and no CA is asked: the four fields above mean nothing then."""
+    mounted_client: PairFiles | None = None
+    """With ``mounted``: shown to the control plane in place of our own."""
     key: KeySpec = field(default_factory=KeySpec)
     grace_ratio: float = 0.5
     grace_jitter: float = 0.01
@@ -61,6 +82,16 @@ class IdentityConfig:
         return self.ca.port != PLAINTEXT_PORT
 
     @property
-    def foreign_prov_dir(self) -> Path | None:
-        """A directory of client certificates that other tooling looks after, if there is one."""
-        return None if self.prov_dir == self.output_dir else self.prov_dir
+    def shown(self) -> Shown:
+        if self.client_files:
+            return Shown.FILES
+        return Shown.OWN if self.mounted or self.prov_dir else Shown.NOTHING
+
+    @property
+    def client_files(self) -> PairFiles | None:
+        """The certificate to show, if it is one that other tooling looks after."""
+        if self.mounted:
+            return self.mounted_client
+        if self.prov_dir is None or self.prov_dir == self.output_dir:
+            return None
+        return PairFiles(self.prov_dir / CHAIN, self.prov_dir / KEY)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
-from vmagent.identity import ca_client, filewatch, keys, rotation, store, token, trust
+from vmagent.identity import ca_client, filewatch, keys, rotation, store, trust
 from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import Credential, KeyPair
+from vmagent.identity.introduction import Introduction
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.identity.token import Token
 from vmagent.runtime.clock import Clock, rfc3339
@@ -65,6 +66,7 @@ class Keeper:
         config: IdentityConfig,
         credentials: Latest[Credential],
         gate: Gate,
+        introduction: Introduction,
         *,
         clock: Clock,
         roll: Callable[[], float] = random.random,
@@ -72,6 +74,7 @@ class Keeper:
         self._config = config
         self._credentials = credentials
         self._gate = gate
+        self._introduction = introduction
         self._clock = clock
         self._roll = roll
         self._renew_at: float | None = None
@@ -100,7 +103,7 @@ class Keeper:
             spiffe=self._config.spiffe,
             not_after=held.not_after if held else None,
             renews_at=self._renew_at,
-            token_expires=self._token().expires,
+            token_expires=self._introduction.token().expires,
             problem=_sentence(self._problem) if self._problem else "",
             attempts=self._attempts,
             failures=self._failures,
@@ -168,9 +171,9 @@ class Keeper:
 
     @property
     def _inputs(self) -> filewatch.Paths:
-        config, directory = self._config, self._config.foreign_prov_dir
+        config, files = self._config, self._config.client_files
         paths = [config.token] + ([config.root_cert] if config.root_cert else [])
-        return tuple(paths + ([directory / store.KEY, directory / store.CHAIN] if directory else []))
+        return (*paths, *(files.paths if files else ()))
 
     @property
     def _expires(self) -> float | None:
@@ -203,35 +206,28 @@ class Keeper:
         """With certificate and token; if the CA has something against that, with the token alone: a
         certificate that it cannot verify ends the handshake before the token is looked at."""
         roots = trust.read(self._config.root_cert) if self._config.tls else None
-        introduction = self._token()
-        pair = await asyncio.to_thread(self._pair)
-        if introduction.hopeless and pair is None:
-            raise Misconfigured(introduction.problem, hint=introduction.hint)
+        await self._introduction.wait_for_look()
+        token, certificate = self._introduction.token(), self._introduction.certificate()
+        pair = certificate.pair
+        if token.hopeless and pair is None:
+            doubt = f"; {certificate.doubt}" if certificate.doubt else ""
+            raise Misconfigured(f"{token.problem}{doubt}", hint=token.hint)
         if pair is not None and roots is not None:
             try:
-                return await self._ask(roots, pair, introduction)
+                return await self._ask(roots, pair, token)
             except (ca_client.HungUp, Refused) as problem:
-                if introduction.hopeless:
+                if token.hopeless:
                     raise
                 log.debug("trying again with the token alone: %s", problem)
-        return await self._ask(roots, None, introduction)
+        return await self._ask(roots, None, token)
 
-    async def _ask(self, roots: trust.Roots | None, pair: KeyPair | None, introduction: Token) -> Credential:
+    async def _ask(self, roots: trust.Roots | None, pair: KeyPair | None, token: Token) -> Credential:
         """Connects first: while the CA is away, no child is started for nothing."""
         config = self._config
         async with ca_client.connect(config, roots, pair) as ca, keys.signer() as signer:
             csr = await signer.request(config.spiffe, config.key)
-            chain = await ca.sign(csr, introduction)
+            chain = await ca.sign(csr, token)
             return await signer.accept(chain, spiffe=config.spiffe, now=self._clock.now())
-
-    def _token(self) -> Token:
-        return token.read(self._config.token, wanted=self._config.spiffe, now=self._clock.now())
-
-    def _pair(self) -> KeyPair | None:
-        if directory := self._config.foreign_prov_dir:
-            return store.read_pair(directory)
-        held = self._credentials.value
-        return held.pair if held and held.not_after > self._clock.now() else None
 
     # --- consequences ---------------------------------------------------------------------------------------
 

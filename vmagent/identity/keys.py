@@ -11,6 +11,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,16 @@ async def signer() -> AsyncIterator["Signer"]:
             await process.wait()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """What there is to know of a certificate. Times are epoch seconds."""
+
+    not_before: float
+    not_after: float
+    uri: str
+    """Its first URI name: a SPIFFE name, usually; may be empty."""
+
+
 class Signer:
     """Raises Refused when the child finds the certificate wanting, Unavailable when the child itself
     fails.
@@ -88,6 +99,17 @@ class Signer:
         """Judge what was stored earlier as strictly as what comes from the CA."""
         texts = {"key": _text(key), "chain": _text(chain), "root": _text(root)}
         return _credential(spiffe, await self._ask("check", **texts, spiffe=str(spiffe), now=now))
+
+    async def pair(self, *, chain: bytes, key: bytes, names: tuple[str, str]) -> Leaf:
+        """Whether they belong together. ``names`` of their files are for the sentence."""
+        texts = {"chain": _text(chain), "key": _text(key)}
+        answer = await self._ask("pair", **texts, chain_from=names[0], key_from=names[1])
+        return Leaf(not_before=answer["not_before"], not_after=answer["not_after"], uri=answer["uri"])
+
+    async def bundle(self, pem: bytes, *, name: str) -> tuple[bytes, int]:
+        """The whole ones of several roots, and how many are damaged."""
+        answer = await self._ask("bundle", pem=_text(pem), pem_from=name)
+        return answer["pem"].encode(), int(answer["dropped"])
 
     async def compare(self, *, leaf_pem: str, root_pem: bytes) -> tuple[str, str]:
         """Who signed the leaf, and what the root file holds instead: words for a message."""

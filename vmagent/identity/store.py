@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from vmagent.identity.credential import Credential, KeyPair
+from vmagent.identity.credential import Credential
 from vmagent.runtime import files
 
 KEY: Final = "key.pem"
@@ -80,11 +80,3 @@ def _holds(path: Path, data: bytes) -> bool:
         return path.read_bytes() == data
     except OSError:
         return False
-
-
-def read_pair(directory: Path) -> KeyPair | None:
-    """What other tooling keeps here, or None while not both files are there and readable."""
-    try:
-        return KeyPair(key_pem=(directory / KEY).read_bytes(), chain_pem=(directory / CHAIN).read_bytes())
-    except OSError:
-        return None

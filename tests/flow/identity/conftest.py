@@ -8,9 +8,11 @@ import pytest
 
 from tests.authority import service_account_jwt
 from tests.flow.identity.certificate_server import SERVER_NAME, CertificateServer
+from vmagent.identity.certwatch import CertWatch
 from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import Credential
 from vmagent.identity.endpoint import Endpoint
+from vmagent.identity.introduction import Introduction
 from vmagent.identity.keeper import Gate, Keeper
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.runtime.clock import SystemClock
@@ -43,9 +45,11 @@ class Machine:
         assert self.config.output_dir is not None
         return self.config.output_dir
 
-    def keeper(self) -> Keeper:
+    def parts(self) -> tuple[Keeper, CertWatch]:
         gate = Gate(open=lambda: self._note("open"), close=self._note)
-        return Keeper(self.config, self.credentials, gate, clock=SystemClock())
+        files, clock = CertWatch(clock=SystemClock()), SystemClock()
+        introduction = Introduction(self.config, self.credentials, files, clock=clock)
+        return Keeper(self.config, self.credentials, gate, introduction, clock=clock), files
 
     def _note(self, what: str) -> None:
         self.said.append(what)
@@ -69,12 +73,13 @@ class Machine:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Keeper]:
-        keeper = self.keeper()
+        keeper, files = self.parts()
         async with Tasks() as tasks:
-            task = tasks.start("identity", keeper.run())
+            running = [tasks.start("identity", keeper.run()), tasks.start("files", files.run())]
             yield keeper
             await keeper.drain()
-            task.cancel()
+            for task in running:
+                task.cancel()
 
     def restarted(self) -> "Machine":
         """The same files, a new process."""

@@ -1,22 +1,23 @@
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vmagent.identity.config import IdentityConfig, KeySpec
+from vmagent.identity.certsource import PairFiles, RootFile
+from vmagent.identity.config import IdentityConfig, KeySpec, MountedFiles, Shown
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.spiffe import SpiffeId
 
 VM = SpiffeId(trust_domain="cluster.local", namespace="istio-demo", service_account="vm")
 
 
-def config(port: int = 15012, *, output: Path | None = None, prov: Path | None = None) -> IdentityConfig:
+def config(port: int = 15012) -> IdentityConfig:
     return IdentityConfig(
         spiffe=VM,
         token=Path("/t"),
         ca=Endpoint(host="istiod.istio-system.svc", port=port),
         root_cert=Path("/r"),
-        output_dir=output,
-        prov_dir=prov,
     )
 
 
@@ -26,12 +27,27 @@ def test_only_istiods_plaintext_port_goes_without_tls() -> None:
     assert not config(15010).tls
 
 
-def test_a_provisioned_certificate_counts_as_foreign_only_in_a_directory_of_its_own() -> None:
-    certs, other = Path("/etc/certs"), Path("/var/certs")
-    assert config(output=certs, prov=certs).foreign_prov_dir is None
-    assert config(output=certs).foreign_prov_dir is None
-    assert config(output=certs, prov=other).foreign_prov_dir == other
-    assert config(prov=certs).foreign_prov_dir == certs
+CERTS, OTHER = Path("/etc/certs"), Path("/var/certs")
+FILES = PairFiles(OTHER / "cert-chain.pem", OTHER / "key.pem")
+MOUNTED = MountedFiles(pair=FILES, root=RootFile(OTHER / "root-cert.pem"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown", "files"),
+    [
+        ({"output_dir": CERTS, "prov_dir": CERTS}, Shown.OWN, None),
+        ({"output_dir": CERTS, "prov_dir": OTHER}, Shown.FILES, FILES),
+        ({"output_dir": None, "prov_dir": OTHER}, Shown.FILES, FILES),
+        ({"output_dir": CERTS, "prov_dir": None}, Shown.NOTHING, None),
+        ({"mounted": MOUNTED}, Shown.OWN, None),
+        ({"mounted": MOUNTED, "mounted_client": FILES}, Shown.FILES, FILES),
+    ],
+)
+def test_which_certificate_is_shown_follows_from_where_it_lies(
+    changes: dict[str, Any], shown: Shown, files: PairFiles | None
+) -> None:
+    made = dataclasses.replace(config(), **changes)
+    assert (made.shown, made.client_files) == (shown, files)
 
 
 def test_a_weak_key_cannot_be_configured() -> None:

@@ -5,13 +5,20 @@ from collections.abc import Sequence
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.authority import Authority, pem
+from tests.authority import Authority, pem, private_pem
 from vmagent.errors import Refused
-from vmagent.identity.signer import Session, check_path, make_csr, make_key, verify
+from vmagent.identity.judgement import bundle, check_path, first_uri, pair, verify
+from vmagent.identity.signer import Session, make_csr, make_key
 
 VM = "spiffe://cluster.local/ns/istio-demo/sa/vm"
 URI = [x509.UniformResourceIdentifier(VM)]
@@ -194,3 +201,84 @@ def test_elements_without_a_final_newline_do_not_run_together() -> None:
     chain = [one.rstrip() for one in ROOT.sign(asked["csr"], VM)]
     got = session.answer("accept", {"chain": chain, "spiffe": VM, "now": time.time()})
     assert got["chain"].count("-----\n-----BEGIN") == 1
+
+
+# --- certificates that others made and keep in files -------------------------------------------------------
+
+
+def in_files(chain: str, key: bytes) -> x509.Certificate:
+    return pair(chain, key.decode(), "/c/chain.pem", "/c/key.pem")
+
+
+def test_a_pair_in_files_is_good_if_it_belongs_together_whoever_it_is_for_and_however_old_it_is() -> None:
+    long_ago = time.time() - 1000
+    leaf = ROOT.leaf(KEY.public_key(), [], start=long_ago, life=-500)
+    assert in_files(pem(leaf) + pem(ROOT.cert), private_pem(KEY)) == leaf
+    assert first_uri(leaf) == ""
+    assert first_uri(ROOT.leaf(KEY.public_key(), URI)) == VM
+
+
+def test_a_key_of_another_pair_is_told_with_both_files() -> None:
+    other = ec.generate_private_key(ec.SECP256R1())
+    with pytest.raises(Refused) as refused:
+        in_files(pem(ROOT.leaf(KEY.public_key(), URI)), private_pem(other))
+    assert "the key /c/key.pem does not belong to the certificate in /c/chain.pem" in str(refused.value)
+    assert refused.value.hint
+
+
+def encrypted() -> bytes:
+    return KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+
+
+def edwards() -> bytes:
+    key = ed25519.Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (encrypted(), "/c/key.pem is encrypted, and nobody can be asked for its passphrase"),
+        (edwards(), "/c/key.pem is neither EC nor RSA"),
+        (b"hunter2", "/c/key.pem is damaged, or of a kind we do not know"),
+    ],
+    ids=["encrypted", "of another kind", "damaged"],
+)
+def test_a_key_that_envoy_could_not_load_is_told_with_its_file(key: bytes, says: str) -> None:
+    with pytest.raises(Refused, match=says) as refused:
+        in_files(pem(ROOT.leaf(KEY.public_key(), URI)), key)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_file_without_a_certificate_is_told_by_name() -> None:
+    with pytest.raises(Refused, match=r"/c/chain\.pem holds no certificate"):
+        in_files("root:x:0:0", private_pem(KEY))
+
+
+def test_what_is_damaged_in_a_bundle_is_left_out_and_counted() -> None:
+    good, other = pem(ROOT.cert), pem(Authority("other").cert)
+    bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    cut = "-----BEGIN CERTIFICATE-----\nAAAA\n"
+    assert bundle(f"# ours\n{good}{bad}{other}{cut}", "/c/roots.pem") == (good + other, 2)
+
+
+@pytest.mark.parametrize("text", ["", "root:x:0:0", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_bundle_without_one_whole_certificate_is_told_by_name(text: str) -> None:
+    with pytest.raises(Refused, match=r"/c/roots\.pem holds no certificate, or damaged ones only"):
+        bundle(text, "/c/roots.pem")
+
+
+def test_a_bundle_without_end_is_not_believed() -> None:
+    with pytest.raises(Refused, match="201 certificates"):
+        bundle(pem(ROOT.cert) * 201, "/c/roots.pem")
+
+
+def test_a_session_judges_files_by_name() -> None:
+    leaf = ROOT.leaf(KEY.public_key(), URI, life=100)
+    names = {"chain_from": "/c", "key_from": "/k"}
+    asked = {"chain": pem(leaf), "key": private_pem(KEY).decode(), **names}
+    answer = Session().answer("pair", asked)
+    assert answer["uri"] == VM
+    assert answer["not_after"] == leaf.not_valid_after_utc.timestamp()
+    root = {"pem": pem(ROOT.cert), "pem_from": "/r"}
+    assert Session().answer("bundle", root) == {"pem": pem(ROOT.cert), "dropped": 0}

@@ -78,16 +78,6 @@ def test_half_of_a_journal_is_ignored(tmp_path: Path) -> None:
     assert found.key == b"key a\n"
 
 
-def test_a_pair_of_other_tooling_is_read_when_both_files_are_there(tmp_path: Path) -> None:
-    assert store.read_pair(tmp_path) is None
-    (tmp_path / "key.pem").write_bytes(b"k")
-    assert store.read_pair(tmp_path) is None
-    (tmp_path / "cert-chain.pem").write_bytes(b"c")
-    pair = store.read_pair(tmp_path)
-    assert pair is not None
-    assert (pair.key_pem, pair.chain_pem) == (b"k", b"c")
-
-
 def test_the_time_of_receipt_is_when_the_chain_was_written(tmp_path: Path) -> None:
     store.save(tmp_path, credential("a"))
     os.utime(tmp_path / "cert-chain.pem", (1000, 1000))
