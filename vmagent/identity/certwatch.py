@@ -7,6 +7,7 @@ Surprise:  it polls. An inotify watch does not see a file that appears in a dire
 """
 
 import asyncio
+import errno
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,18 +42,21 @@ MOST: Final = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """``content`` is the last that was good, None before the first; ``problem`` is what is wrong now, a
-    sentence, or empty. Neither: nobody has looked yet.
+    sentence, or empty.
     """
 
     content: Content | None = None
     problem: str = ""
+    looked: bool = True
+    """False before the first look."""
 
 
 class _Kept:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, optional: bool) -> None:
         self.source = source
+        self.optional = optional
         self.users = 0
-        self.found = Found()
+        self.found = Found(looked=False)
         self.look: filewatch.Look | None = None
         self.changed_at = 0.0
         self.settled = False
@@ -85,13 +89,15 @@ class CertWatch:
         self.failures = 0
         """Looks that found something wrong, for the metrics."""
 
-    def want(self, source: Source) -> None:
-        """Raises Refused when too many are wanted already."""
+    def want(self, source: Source, *, optional: bool = False) -> None:
+        """``optional``: it is no trouble if none of the files has ever been there. Raises Refused when too
+        many are wanted already.
+        """
         kept = self._kept.get(source)
         if kept is None:
             if len(self._kept) >= MOST:
                 raise Refused(f"{MOST} certificate files are in use already; {source} is one too many")
-            kept = self._kept[source] = _Kept(source)
+            kept = self._kept[source] = _Kept(source, optional=optional)
             self._asked.set()
         kept.users += 1
 
@@ -103,7 +109,7 @@ class CertWatch:
 
     def found(self, source: Source) -> Found:
         kept = self._kept.get(source)
-        return kept.found if kept else Found()
+        return kept.found if kept else Found(looked=False)
 
     @property
     def all(self) -> dict[Source, Found]:
@@ -172,7 +178,9 @@ class CertWatch:
 
     def _unfit(self, kept: _Kept, problem: VmagentError) -> None:
         kept.unfit = True
-        if kept.found.content is None or kept.settled:
+        if kept.optional and kept.found.content is None and set(kept.look or ()) == {errno.ENOENT}:
+            self._tell(kept, None, "")
+        elif kept.found.content is None or kept.settled:
             why = f"{problem}; {problem.hint}" if problem.hint else str(problem)
             self._tell(kept, kept.found.content, why)
 

@@ -80,7 +80,10 @@ async def _why_not_trusted(peer: str, endpoint: Endpoint, roots: Roots) -> Vmage
             f"{peer} takes connections but did not finish a TLS handshake within {PATIENCE:g} s"
         )
     except OSError as error:
-        return Unavailable(f"{peer} ended the TLS handshake: {_words(error)}")
+        return Unavailable(
+            f"{peer} ended the TLS handshake: {_words(error)}",
+            hint="is the port right (15012), and does what listens there speak TLS 1.2 or later?",
+        )
     return None
 
 
@@ -157,4 +160,4 @@ async def _compare(endpoint: Endpoint, roots: Roots) -> tuple[str, str]:
 def _words(error: OSError) -> str:
     """asyncio joins the failures of several addresses into one error without a number; its text then must
     do."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
+    return os.strerror(error.errno).lower() if error.errno else str(error) or "it hung up"

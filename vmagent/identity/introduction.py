@@ -61,13 +61,13 @@ class Introduction:
         self._files = files
         self._clock = clock
         if config.client_files:
-            files.want(config.client_files)
+            files.want(config.client_files, optional=True)
 
     @property
     def looked(self) -> bool:
         """Whether the files that may have to be shown have been looked at."""
         files = self._config.client_files
-        return files is None or self._files.found(files) != Found()
+        return files is None or self._files.found(files).looked
 
     async def wait_for_look(self) -> None:
         """At most a few seconds: what is not known then is not shown."""

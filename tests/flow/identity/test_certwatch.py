@@ -62,7 +62,7 @@ async def watching(*sources: PairFiles | RootFile) -> AsyncIterator[CertWatch]:
 
 
 async def told(watch: CertWatch, source: PairFiles | RootFile, words: str = "") -> Found:
-    await until(lambda: watch.found(source) != Found() and words in watch.found(source).problem)
+    await until(lambda: watch.found(source).looked and words in watch.found(source).problem)
     return watch.found(source)
 
 
@@ -152,6 +152,14 @@ async def test_files_that_are_wrong_from_the_start_are_named_and_mended_ones_are
         assert chain_of(watch.found(files.pair)) == chain
 
 
+async def test_files_that_need_not_be_there_are_no_trouble_until_one_of_them_is(files: Files) -> None:
+    async with watching() as watch:
+        watch.want(files.pair, optional=True)
+        assert await told(watch, files.pair) == Found()
+        files.pair.chain.write_bytes(files.issue()[0])
+        await told(watch, files.pair, "key.pem does not exist")
+
+
 async def test_an_expired_certificate_is_used_on_and_told(files: Files) -> None:
     chain = files.write(life=1.0)
     async with watching(files.pair) as watch:
@@ -205,9 +213,9 @@ async def test_what_nobody_wants_any_more_is_forgotten_and_not_looked_at(files: 
     async with watching(files.pair, files.pair) as watch:
         await told(watch, files.pair)
         watch.release(files.pair)
-        assert watch.found(files.pair) != Found()
+        assert watch.found(files.pair).looked
         watch.release(files.pair)
-        assert watch.found(files.pair) == Found()
+        assert not watch.found(files.pair).looked
         files.pair.key.unlink()
         await asyncio.sleep(2 * POLL)
         assert watch.failures == 0
