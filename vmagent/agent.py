@@ -33,6 +33,7 @@ from vmagent.runtime.lifecycle import Part, Tasks, run_parts
 from vmagent.runtime.readiness import Readiness
 from vmagent.runtime.systemd import Tell, silence
 from vmagent.runtime.watchdog import Pulse
+from vmagent.sds.files import FileSecrets
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
 from vmagent.status.endpoint import Endpoint
@@ -77,6 +78,7 @@ class Agent:
         gates.changed = self._news.set
         identity = wiring.identity(config)
         self._files = CertWatch(clock=clock)
+        self._secrets = FileSecrets(self._files, base=config.credentials.base)
         self._introduction = Introduction(identity, self._credentials, self._files, clock=clock)
         self._hub = Hub(name_tables=config.dns.enabled)
         self._upstream = Upstream(
@@ -122,6 +124,7 @@ class Agent:
             envoy=self._envoy.state,
             verdicts=self._verdicts,
             dns=self._dns,
+            secrets=self._secrets,
         )
         return Meter(measures, clock=self._clock)
 
@@ -145,7 +148,7 @@ class Agent:
     def _make_parts(self) -> list[Part]:
         """In the order of the data: each feeds the next. They drain the other way round."""
         config, clock = self._config, self._clock
-        sds = SdsServer(self._credentials, clock=clock)
+        sds = SdsServer(self._credentials, self._secrets, clock=clock)
         parts: list[Part] = [self._make_endpoint(config.status.port)]
         if self._dns:
             parts.append(self._dns)
@@ -286,6 +289,7 @@ class Agent:
             news=self._news,
             gates=self._gates,
             credentials=self._credentials,
+            secrets=self._secrets,
             hub=self._hub,
             verdicts=self._verdicts,
             trouble=self._trouble,

@@ -21,6 +21,7 @@ from vmagent.identity.keeper import IdentityStatus
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.readiness import OPEN, Readiness
+from vmagent.sds.files import FileSecrets
 from vmagent.status import catalogue
 from vmagent.status.catalogue import DnsReadings, Readings
 from vmagent.status.exposition import Metric
@@ -37,6 +38,7 @@ class Measures:
     envoy: Latest[EnvoyState]
     verdicts: Latest[Verdict]
     dns: DnsServer | None
+    secrets: FileSecrets
 
 
 class Meter:
@@ -86,6 +88,8 @@ class Meter:
             token_expires=identity.token_expires,
             certificate_requests=identity.attempts,
             certificate_failures=identity.failures,
+            file_expiries=of.secrets.expiries,
+            file_failures=of.secrets.failures,
             connected=of.hub.connected,
             connection_failures=self._failures,
             terminations={"error": self._terminations},

@@ -19,6 +19,7 @@ from vmagent.runtime.latest import Latest
 from vmagent.runtime.readiness import Readiness
 from vmagent.runtime.systemd import Tell
 from vmagent.runtime.waiting import happens
+from vmagent.sds.files import FileSecrets
 from vmagent.status import document
 from vmagent.xds.hub import Hub
 
@@ -38,6 +39,7 @@ class Known:
     """Set when something moved that is worth telling at once."""
     gates: Readiness
     credentials: Latest[Credential]
+    secrets: FileSecrets
     hub: Hub
     verdicts: Latest[Verdict]
     trouble: Mapping[str, str]
@@ -57,12 +59,17 @@ def facts(known: Known) -> document.Facts:
         certificate_expires=credential.not_after if credential else 0.0,
         control_plane=str(known.config.control_plane.xds.address),
         control_plane_connected=known.hub.connected,
-        trouble={part: why for part, why in known.trouble.items() if why},
+        secrets=known.secrets.summary,
+        trouble={part: why for part, why in _trouble(known).items() if why},
         xds_versions=known.hub.versions,
         envoy=known.envoy_trouble() or "serving",
         dns=f"{len(known.hub.tables.value or ())} names of the mesh" if known.config.dns.enabled else "off",
         health=_health(known),
     )
+
+
+def _trouble(known: Known) -> dict[str, str]:
+    return {**known.trouble, "secrets": known.secrets.trouble}
 
 
 def _health(known: Known) -> str:

@@ -1,14 +1,16 @@
-"""One SDS stream as a value: requests and changes in, answers out. No socket, no clock, no credential.
+"""One SDS stream as a value: requests and news in, answers out. No socket, no clock, no secret.
 
-The rules are those of Istio's agent (state of the world, one subscription per stream), with two differences:
-a name that we do not have ends the stream instead of yielding the private key, and before the first
-credential we wait.
+The rules are those of Istio's agent (state of the world, one subscription per stream), with two differences.
+A name that we do not have, for now or for ever, is denied and the stream stays, where Istio's agent yields
+the private key, or ends the stream. And before the first credential we wait.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from vmagent.sds.secrets import NAMES
+MOST_NAMES: Final = 1024
+"""Secrets of one stream. Envoy opens a stream for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +33,22 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """One response that says why there is no such secret. Envoy then goes on without waiting for it."""
+
+    name: str
+    why: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """End the stream. ``missing`` tells a name we do not have from a request that is malformed."""
+    """End the stream: the request is malformed."""
 
     why: str
-    missing: bool = False
+
+
+Answer = Reply | Denial | Refuse
 
 
 class SdsSession:
@@ -45,36 +58,56 @@ class SdsSession:
         self._mint = mint
         self._introduced = False
         self._wanted: tuple[str, ...] = ()
-        self._waiting: tuple[str, ...] = ()
-        self._available = False
+        self._available: set[str] = set()
+        self._denied: dict[str, str] = {}
         self._nonce = ""
 
-    def request(self, asked: Asked) -> Reply | Refuse | None:
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        return self._wanted
+
+    def request(self, asked: Asked) -> list[Answer]:
         self._introduced = self._introduced or bool(asked.node_id)
         if not self._introduced:
-            return Refuse(why="missing node information")
-        if unknown := sorted(set(asked.names) - NAMES):
-            quoted = ", ".join(repr(name[:100]) for name in unknown[:5])
-            return Refuse(why=f"no secret named {quoted}; there are {', '.join(sorted(NAMES))}", missing=True)
+            return [Refuse(why="missing node information")]
+        if len(asked.names) > MOST_NAMES:
+            return [Refuse(why=f"{len(asked.names)} secrets in one stream; {MOST_NAMES} are the most")]
         # Late: it answers a response that another one has overtaken.
         late = self._nonce and asked.nonce not in ("", self._nonce)
         if late or asked.rejected:
-            return None
+            return []
         known = self._wanted if asked.nonce else ()
         self._wanted = tuple(dict.fromkeys(asked.names))
         new = tuple(name for name in self._wanted if name not in known)
-        if self._available:
-            return self._reply(new) if new else None
-        self._waiting = tuple(dict.fromkeys((*self._waiting, *new)))
-        return None
+        there = tuple(name for name in new if name in self._available)
+        answers: list[Answer] = [self._reply(there)] if there else []
+        return answers + [self._denial(name) for name in new if name in self._denied]
 
     def change(self, names: Iterable[str]) -> list[Reply]:
-        """There is a credential; ``names`` are the secrets it changed. One reply for each, as Istio does."""
-        self._available = True
-        due = tuple(dict.fromkeys((*names, *self._waiting)))
-        self._waiting = ()
+        """These secrets are there, and new. One reply for each that is wanted, as Istio does."""
+        due = tuple(dict.fromkeys(names))
+        self._available |= set(due)
+        for name in due:
+            self._denied.pop(name, None)
         return [self._reply((name,)) for name in due if name in self._wanted]
+
+    def deny(self, reasons: Mapping[str, str]) -> list[Denial]:
+        """These are not there. What was there before stays where it is: nobody is told."""
+        new = {
+            name: why for name, why in reasons.items() if name not in self._available | self._denied.keys()
+        }
+        self._denied |= new
+        return [self._denial(name) for name in new if name in self._wanted]
+
+    def forget(self, name: str) -> None:
+        """Nobody looks after it any more: what was known of it is void."""
+        self._available.discard(name)
+        self._denied.pop(name, None)
 
     def _reply(self, names: tuple[str, ...]) -> Reply:
         self._nonce = self._mint()
         return Reply(names=names, nonce=self._nonce)
+
+    def _denial(self, name: str) -> Denial:
+        self._nonce = self._mint()
+        return Denial(name=name, why=self._denied[name], nonce=self._nonce)

@@ -38,6 +38,10 @@ class Readings:
     token_expires: float | None = None
     certificate_requests: int = 0
     certificate_failures: int = 0
+    file_expiries: Mapping[str, float] = field(default_factory=dict)
+    """Name of each secret that is a certificate in files to its expiry."""
+    file_failures: int = 0
+    """Looks at such files that found something wrong."""
     connected: bool = False
     connection_failures: int = 0
     """Attempts that did not lead to a stream."""
@@ -146,12 +150,21 @@ def _identity(now: Readings) -> Iterator[Metric]:
     yield _counter(
         "istio_agent_num_failed_outgoing_requests", "Such attempts that failed.", failed, labels=csr
     )
+    yield _counter(
+        "istio_agent_num_file_secret_failures_total",
+        "Certificates in files that could not be used.",
+        now.file_failures,
+    )
+    expiries = dict(now.file_expiries)
     if now.certificate_expires is not None:
-        yield _gauge(
+        expiries = {"default": now.certificate_expires, **expiries}
+    if expiries:
+        yield _by(
             "istio_agent_cert_expiry_seconds",
-            "Until the workload certificate expires; negative: since it did.",
-            now.certificate_expires - now.now,
-            labels=(("resource_name", "default"),),
+            "Until a certificate expires; negative: since it did.",
+            "resource_name",
+            {name: expires - now.now for name, expires in expiries.items()},
+            kind="gauge",
         )
     if now.token_expires is not None:
         left = now.token_expires - now.now

@@ -36,6 +36,8 @@ class Facts:
     certificate: str = ""
     """SPIFFE name, empty before the first certificate."""
     certificate_expires: float = 0.0
+    secrets: str = ""
+    """What Envoy is served from files, in a sentence; empty for nothing."""
     control_plane: str = ""
     control_plane_connected: bool = False
     trouble: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +103,7 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
     lines += [_gate(gate, state) for gate, state in document["gates"].items()]
     details = {
         "certificate": _certificate(document),
+        "secrets": document["secrets"],
         "control plane": _control_plane(document),
         "envoy": document["envoy"],
         "dns": document["dns"],

@@ -16,12 +16,14 @@ from envoy.service.discovery.v3 import ads_pb2_grpc
 from lab.controlplane.server import ControlPlane
 from tests.flow.lab.client import NODE, PATIENCE, Stream
 from vmagent.errors import VmagentError
+from vmagent.identity.certwatch import CertWatch
 from vmagent.identity.credential import Credential, KeyPair
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.trust import Roots
 from vmagent.runtime.clock import SystemClock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Tasks
+from vmagent.sds.files import FileSecrets
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
 from vmagent.xds import node
@@ -61,6 +63,8 @@ class Machine:
         self.attempts = 0
         self.hub = Hub(name_tables=True)
         self.credentials: Latest[Credential] = Latest()
+        self.files = CertWatch(clock=SystemClock())
+        self.secrets = FileSecrets(self.files, base=self.folder)
         self.upstream = Upstream(
             UpstreamConfig(
                 endpoint=Endpoint(host="127.0.0.1", port=self.port, server_name=self.server_name),
@@ -96,11 +100,15 @@ class Machine:
     async def running(self) -> AsyncIterator["Machine"]:
         served = {
             self.socket: Relay(self.hub).handler(),
-            self.folder / "sds": SdsServer(self.credentials, clock=SystemClock()).handler(),
+            self.folder / "sds": SdsServer(self.credentials, self.secrets, clock=SystemClock()).handler(),
         }
         sockets = EnvoySockets(served, print)
         async with Tasks() as tasks:
-            running = [tasks.start("xds", self.upstream.run()), tasks.start("sockets", sockets.run())]
+            running = [
+                tasks.start("xds", self.upstream.run()),
+                tasks.start("files", self.files.run()),
+                tasks.start("sockets", sockets.run()),
+            ]
             try:
                 await until(self.socket.exists)
                 yield self

@@ -5,7 +5,7 @@ import pytest
 from vmagent._pb import wire_pb2 as wire
 from vmagent.identity.credential import Credential
 from vmagent.identity.spiffe import SpiffeId
-from vmagent.sds.secrets import TYPE_URL, changed, response
+from vmagent.sds.secrets import STATUS_URL, TYPE_URL, changed, denial, own, response
 
 HELD = Credential(
     spiffe=SpiffeId(trust_domain="cluster.local", namespace="istio-demo", service_account="vm"),
@@ -18,7 +18,8 @@ HELD = Credential(
 
 
 def test_each_name_has_its_own_content() -> None:
-    message = response(("default", "ROOTCA"), HELD, version="v/1", nonce="n")
+    contents = [(name, own(name, HELD)) for name in ("default", "ROOTCA")]
+    message = response(contents, version="v/1", nonce="n")
     assert (message.version_info, message.nonce, message.type_url) == ("v/1", "n", TYPE_URL)
     assert {one.type_url for one in message.resources} == {TYPE_URL}
     default, root = (wire.Secret.FromString(one.value) for one in message.resources)
@@ -47,3 +48,12 @@ def test_only_what_differs_counts_as_changed(following: Credential, names: tuple
 
 def test_the_first_credential_changes_everything() -> None:
     assert changed(None, HELD) == ("ROOTCA", "default")
+
+
+def test_a_denial_carries_its_sentence_and_nothing_that_could_be_taken_for_a_secret() -> None:
+    message = denial("/c/root.pem does not exist", nonce="n")
+    assert (message.type_url, message.nonce, message.version_info) == (TYPE_URL, "n", "")
+    [only] = message.resources
+    assert only.type_url == STATUS_URL
+    status = wire.Status.FromString(only.value)
+    assert (status.code, status.message) == (5, "/c/root.pem does not exist")

@@ -2,29 +2,43 @@
 
 import itertools
 
-from vmagent.sds.session import Asked, Refuse, Reply, SdsSession
+from vmagent.sds.session import MOST_NAMES, Answer, Asked, Denial, Refuse, Reply, SdsSession
 
 
 class Changed(tuple[str, ...]):
-    """There is a credential now, and these secrets are new."""
+    """These secrets are there now, and new."""
+
+
+class Denied(tuple[str, ...]):
+    """These are not there."""
+
+
+class Forgotten(str):
+    """Nobody looks after this one any more."""
 
 
 BOTH = ("ROOTCA", "default")
+FILE, OTHER = "file-root:/c/root.pem", "file-cert:/c/chain.pem~/c/key.pem"
+WHY = "/c/root.pem does not exist"
 
 
-def play(*script: Asked | Changed | list[Reply | Refuse]) -> None:
+def play(*script: Asked | Changed | Denied | Forgotten | list[Answer]) -> None:
     """Events go in; each list is what must have come out since the last."""
     numbers = itertools.count(1)
     session = SdsSession(lambda: f"n{next(numbers)}")
-    seen: list[Reply | Refuse] = []
+    seen: list[Answer] = []
     for line in script:
         if isinstance(line, list):
             assert seen == line, f"\nexpected {line}\n     got {seen}"
             seen = []
         elif isinstance(line, Changed):
             seen += session.change(line)
-        elif (answer := session.request(line)) is not None:
-            seen.append(answer)
+        elif isinstance(line, Denied):
+            seen += session.deny(dict.fromkeys(line, WHY))
+        elif isinstance(line, Forgotten):
+            session.forget(line)
+        else:
+            seen += session.request(line)
     assert seen == [], f"nobody asked about {seen}"
 
 
@@ -164,9 +178,70 @@ def test_who_does_not_introduce_itself_is_refused() -> None:
     play(Asked(names=("default",)), [Refuse(why="missing node information")])
 
 
-def test_an_unknown_name_never_yields_the_private_key() -> None:
+def test_more_names_than_any_envoy_has_are_refused() -> None:
+    many = tuple(map(str, range(MOST_NAMES + 1)))
+    play(first(*many), [Refuse(why=f"{MOST_NAMES + 1} secrets in one stream; {MOST_NAMES} are the most")])
+
+
+# --- secrets that are not there -----------------------------------------------------------------------------
+
+
+def denial(nonce: str, name: str) -> Denial:
+    return Denial(name=name, why=WHY, nonce=nonce)
+
+
+def nack(nonce: str, *names: str) -> Asked:
+    return Asked(names=names, nonce=nonce, rejected="not a secret")
+
+
+def test_what_is_not_there_is_denied_once_and_sent_when_it_is() -> None:
+    play(
+        first(FILE),
+        [],
+        Denied((FILE,)),
+        [denial("n1", FILE)],
+        nack("n1", FILE),
+        Denied((FILE,)),
+        [],
+        Changed((FILE,)),
+        [reply("n2", FILE)],
+        ack("n2", FILE),
+        [],
+    )
+
+
+def test_what_is_known_not_to_be_there_is_denied_at_once() -> None:
+    play(Denied((FILE,)), first(FILE), [denial("n1", FILE)])
+
+
+def test_one_that_is_not_there_does_not_hold_up_the_others() -> None:
     play(
         Changed(BOTH),
-        first("default", "kubernetes://other"),
-        [Refuse(why="no secret named 'kubernetes://other'; there are ROOTCA, default", missing=True)],
+        Denied((FILE,)),
+        first("default", FILE, OTHER),
+        [reply("n1", "default"), denial("n2", FILE)],
+        Changed((OTHER,)),
+        [reply("n3", OTHER)],
+    )
+
+
+def test_what_has_been_sent_is_not_taken_back() -> None:
+    play(Changed((FILE,)), first(FILE), [reply("n1", FILE)], ack("n1", FILE), Denied((FILE,)), [])
+
+
+def test_what_nobody_wants_is_not_denied() -> None:
+    play(first("default"), Denied((FILE,)), [])
+
+
+def test_what_was_forgotten_is_waited_for_again() -> None:
+    play(
+        Changed((FILE,)),
+        first(FILE),
+        [reply("n1", FILE)],
+        ack("n1", "default"),
+        Forgotten(FILE),
+        ack("n1", "default", FILE),
+        [],
+        Changed((FILE,)),
+        [reply("n2", FILE)],
     )

@@ -13,6 +13,8 @@ LATER = replace(
     gates={"xds": True, "envoy": False},
     startup_seconds=0.75,
     certificate_expires=1300.0,
+    file_expiries={"file-cert:/c~/k": 1100.0},
+    file_failures=2,
     token_expires=900.0,
     terminations={"error": 2},
     config_received=990.0,
@@ -58,6 +60,7 @@ def test_every_name_of_istios_agent_that_means_something_here_is_there() -> None
         "startup_duration_seconds",
         "scrapes_total",
         "scrape_failures_total",
+        "num_file_secret_failures_total",
         "istiod_connection_failures",
         "istiod_connection_terminations",
         "xds_proxy_requests",
@@ -75,6 +78,7 @@ def test_every_name_of_istios_agent_that_means_something_here_is_there() -> None
 def test_what_has_expired_is_negative() -> None:
     found = samples(catalogue.metrics(LATER))
     assert found['istio_agent_cert_expiry_seconds{resource_name="default"}'] == "300"
+    assert found['istio_agent_cert_expiry_seconds{resource_name="file-cert:/c~/k"}'] == "100"
     assert found["vmagent_token_expiry_seconds"] == "-100"
 
 

@@ -1,13 +1,17 @@
 """The numbers that no part keeps."""
 
+from pathlib import Path
+
 from vmagent.envoy.supervisor import EnvoyState
 from vmagent.errors import Unavailable
 from vmagent.health.verdict import Verdict
+from vmagent.identity.certwatch import CertWatch
 from vmagent.identity.keeper import IdentityStatus
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.measured import Measures, Meter
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.readiness import Readiness
+from vmagent.sds.files import FileSecrets
 from vmagent.xds.hub import Hub
 
 AWAY = Unavailable("the control plane is away")
@@ -54,6 +58,7 @@ def world() -> tuple[Meter, Watch, Readiness]:
         envoy=Latest[EnvoyState](),
         verdicts=Latest[Verdict](),
         dns=None,
+        secrets=FileSecrets(CertWatch(clock=watch), base=Path("/")),
     )
     return Meter(measures, clock=watch), watch, gates
 
