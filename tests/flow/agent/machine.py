@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,8 +50,19 @@ class Life:
 
 
 class Machine:
-    def __init__(self, root: Path, control_plane: ControlPlane, *, zipkin: bool, dns: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        control_plane: ControlPlane,
+        *,
+        zipkin: bool = False,
+        dns: bool = True,
+        role: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """``settings`` lie over those of the documents' VM."""
         self.root = root
+        self.role = role
         self.admin, self.status, self.health, self.prometheus, self.names = free_ports(5)
         self.run_dir = root / "run"
         self.token = root / "var/run/secrets/tokens/istio-token"
@@ -70,6 +81,7 @@ class Machine:
             binary=BINARY,
         )
         more = {
+            **(settings or {}),
             "ISTIOD_SAN": "istiod.istio-system.svc",
             "ENVOY_STATUS_PORT": self.health,
             "ENVOY_PROMETHEUS_PORT": self.prometheus,
@@ -81,8 +93,12 @@ class Machine:
         self._write("mesh", mesh + (ZIPKIN if zipkin else ""))
         self._write("etc/resolv.conf", "nameserver 127.0.0.1\n")
         self._write("etc/certs/root-cert.pem", control_plane.root_pem.decode())
-        self._write("var/run/secrets/tokens/istio-token", control_plane.issue_token("istio-demo", "vm"))
+        self._write("var/run/secrets/tokens/istio-token", control_plane.issue_token(*self._account(more)))
         self.run_dir.mkdir()
+
+    def _account(self, settings: Mapping[str, object]) -> tuple[str, str]:
+        namespace, account = (settings.get(key) for key in ("ISTIO_NAMESPACE", "SERVICE_ACCOUNT"))
+        return str(namespace or "istio-demo"), str(account or "vm")
 
     def _write(self, name: str, text: str) -> None:
         path = self.root / name
@@ -97,7 +113,7 @@ class Machine:
     async def running(self) -> AsyncIterator[Life]:
         """Stopped as SIGTERM does it when the block ends; drained within the parts' grace or it fails."""
         gates = Readiness(*GATES, directory=self._gates())
-        loaded = load.load(self.paths, {}, HOST)
+        loaded = load.load(self.paths, {}, HOST, role=self.role)
         agent = Agent(loaded.config, gates, run_dir=self.run_dir, clock=SystemClock())
         life = Life(agent, gates, asyncio.Event())
         told, seen = gates.changed, dict(gates.gates)
