@@ -13,6 +13,7 @@ from pathlib import Path
 from vmagent import reporting, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
+from vmagent.envoy import rights
 from vmagent.envoy.output import Output
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
 from vmagent.errors import Misconfigured, Refused, VmagentError
@@ -90,7 +91,10 @@ class Agent:
             clock=clock,
         )
         self._output = Output(logs.pass_on)
-        self._envoy = Supervisor(wiring.envoy(config, run_dir), clock=clock, output=self._output)
+        lowest = rights.lowest_port() if config.role == "router" else 1
+        self._envoy = Supervisor(
+            wiring.envoy(config, run_dir, lowest_port=lowest), clock=clock, output=self._output
+        )
         self._dns = self._make_dns() if config.dns.enabled else None
         self._keeper = self._make_keeper(identity)
         self._meter = self._make_meter()

@@ -9,6 +9,7 @@ from vmagent._pb import wire_pb2 as wire
 from vmagent.config import model
 from vmagent.dns.config import DnsConfig
 from vmagent.envoy import config as envoy_room
+from vmagent.envoy import rights
 from vmagent.health import config as health
 from vmagent.identity.certsource import PairFiles, RootFile
 from vmagent.identity.config import IdentityConfig, KeySpec, MountedFiles
@@ -75,7 +76,8 @@ def xds_node(config: model.Config) -> wire.Node:
     )
 
 
-def envoy(config: model.Config, run_dir: Path) -> envoy_room.EnvoyConfig:
+def envoy(config: model.Config, run_dir: Path, *, lowest_port: int = 1) -> envoy_room.EnvoyConfig:
+    """``lowest_port`` that it may listen on, where that matters: on a router."""
     asked = config.envoy
     return envoy_room.EnvoyConfig(
         node=_node(config.node),
@@ -102,6 +104,7 @@ def envoy(config: model.Config, run_dir: Path) -> envoy_room.EnvoyConfig:
         status_proxy_protocol=asked.status_proxy_protocol,
         metrics_localhost_only=asked.metrics_localhost_only,
         exit_on_zero=asked.exit_on_zero,
+        advice=rights.advice(lowest_port),
         drains_inbound_only=config.role == "sidecar",
         host_ip=asked.host_ip,
     )

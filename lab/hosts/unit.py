@@ -40,6 +40,8 @@ class Unit:
     """Whether it outlives a stop (RuntimeDirectoryPreserve=yes)."""
     capabilities: tuple[str, ...] | None = None
     """What the process and its children can have at most; None: no limit."""
+    ambient: tuple[str, ...] = ()
+    """What they have from the start, though their user is not root."""
     no_new_privileges: bool = False
     open_files: int | None = None
     umask: int = 0o022
@@ -60,6 +62,7 @@ class Unit:
                 runtime_directory_mode=int(_one(service, "RuntimeDirectoryMode", "0755"), 8),
                 keeps_runtime_directory=_one(service, "RuntimeDirectoryPreserve", "no") == "yes",
                 capabilities=_capabilities(service.get("CapabilityBoundingSet")),
+                ambient=_capabilities(service.get("AmbientCapabilities")) or (),
                 no_new_privileges=_one(service, "NoNewPrivileges", "no") in ("yes", "true", "on", "1"),
                 open_files=int(limit) if (limit := _one(service, "LimitNOFILE")) else None,
                 umask=int(_one(service, "UMask", "0022"), 8),
@@ -73,8 +76,9 @@ class Unit:
         line = ["setpriv", f"--reuid={self.user}", f"--regid={self.group or self.user}", "--init-groups"]
         if self.capabilities is not None:
             # As systemd: out of the bounding set, and nothing inheritable that could come back.
-            line += [f"--bounding-set={','.join(('-all', *(f'+{name}' for name in self.capabilities)))}"]
-            line += ["--inh-caps=-all"]
+            line += [f"--bounding-set={_set(self.capabilities)}", f"--inh-caps={_set(self.ambient)}"]
+        if self.ambient:
+            line += [f"--ambient-caps={_set(self.ambient)}"]
         if self.no_new_privileges:
             line += ["--no-new-privs"]
         limit = ["sh", "-c", _LIMIT, "sh", str(self.open_files)] if self.open_files else []
@@ -134,6 +138,11 @@ def _environment(lines: Sequence[str]) -> dict[str, str]:
                 raise ValueError(f"Environment={line}: {word!r} is not NAME=VALUE")
             found[name] = value
     return found
+
+
+def _set(names: Sequence[str]) -> str:
+    """In setpriv's spelling: these and no others."""
+    return ",".join(("-all", *(f"+{name}" for name in names)))
 
 
 def _capabilities(lines: Sequence[str] | None) -> tuple[str, ...] | None:

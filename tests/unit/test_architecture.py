@@ -47,6 +47,7 @@ EFFECT_DOORS = {
         "vmagent/__main__.py",
         "vmagent/cli/proxy.py",
     ),
+    "grpc.ssl_channel_credentials": ("vmagent/identity/channel.py",),
     "time.time": ("vmagent/runtime/clock.py", "vmagent/identity/signer.py"),
     "time.sleep": ("vmagent/cli/wait.py", "vmagent/capture/timing.py", "vmagent/runtime/files.py"),
     "os.fork": ("vmagent/capture/backend_legacy.py",),

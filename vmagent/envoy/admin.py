@@ -42,9 +42,11 @@ class Facts:
     listeners: int = 0
     clusters_rejected: int = 0
     listeners_rejected: int = 0
+    advice: str = ""
+    """What to do if listeners are rejected, where something is known."""
 
     @classmethod
-    def parse(cls, text: str) -> "Facts":
+    def parse(cls, text: str, *, advice: str = "") -> "Facts":
         """``name: value`` lines; an absent counter is 0, a line of another shape is not ours."""
         found: dict[str, int] = {}
         for line in text.splitlines():
@@ -58,6 +60,7 @@ class Facts:
             listeners=found.get("listener_manager.lds.update_success", 0),
             clusters_rejected=found.get("cluster_manager.cds.update_rejected", 0),
             listeners_rejected=found.get("listener_manager.lds.update_rejected", 0),
+            advice=advice,
         )
 
     @property
@@ -68,7 +71,8 @@ class Facts:
             counts = f"clusters {self.clusters}, listeners {self.listeners}"
             if rejected:
                 times = f"{rejected} times (accepted: {counts})"
-                return f"Envoy rejected its configuration {times}; its log says why"
+                advice = f"; {self.advice}" if self.advice and self.listeners_rejected else ""
+                return f"Envoy rejected its configuration {times}; its log says why{advice}"
             return f"Envoy waits for its configuration (accepted: {counts})"
         if self.state is None:
             return "Envoy is starting"
@@ -79,13 +83,14 @@ class Facts:
 
 
 class Admin:
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, advice: str = "") -> None:
         self._host = host
         self._port = port
+        self._advice = advice
 
     async def facts(self) -> Facts:
         """Raises Unavailable, as everything here does, when there is no answer in time."""
-        return Facts.parse(await self._ask("GET", f"/stats?usedonly&filter={_FACTS}"))
+        return Facts.parse(await self._ask("GET", f"/stats?usedonly&filter={_FACTS}"), advice=self._advice)
 
     async def drain_listeners(self, *, inbound_only: bool) -> None:
         """Envoy asks connections to leave, and stays: the supervisor decides when it goes."""

@@ -94,6 +94,8 @@ class EnvoyConfig:
 
     exit_on_zero: bool = False
     """A stop waits until no connection is left (within the supervisor's grace), not for a fixed time."""
+    advice: str = ""
+    """What an operator can do if listeners are rejected; empty: nothing is known."""
     drains_inbound_only: bool = True
     """A stop asks connections to leave that came from outside. False: all of them, for a router's listeners
     count as outbound."""

@@ -86,7 +86,7 @@ class Supervisor:
         self._spawn = spawn
         self._check = check
         home = family(config.ips, dual_stack=config.dual_stack).localhost
-        self._admin = admin or Admin(home, config.ports.admin)
+        self._admin = admin or Admin(home, config.ports.admin, advice=config.advice)
         self._footprint = Footprint(config)
         self._child: Child | None = None
         self._argv: Sequence[str] = ()

@@ -67,6 +67,15 @@ def test_a_service_without_capabilities_loses_all_of_them() -> None:
     assert "--bounding-set=-all" in unit.confined()
 
 
+def test_what_a_drop_in_adds_is_there_from_the_start_although_the_user_is_not_root() -> None:
+    lines = ("ExecStart=/bin/true", "User=u", "CapabilityBoundingSet=", "AmbientCapabilities=")
+    more = ("CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "AmbientCapabilities=CAP_NET_BIND_SERVICE")
+    unit = Unit.parse(service(*lines, *more), name="x")
+    line = unit.confined()
+    for flag in ("bounding-set", "inh-caps", "ambient-caps"):
+        assert f"--{flag}=-all,+net_bind_service" in line
+
+
 @pytest.mark.parametrize(
     "line",
     [
