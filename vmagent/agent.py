@@ -294,6 +294,7 @@ class Agent:
             gates=self._gates,
             credentials=self._credentials,
             secrets=self._secrets,
+            introduction=self._introduction,
             hub=self._hub,
             verdicts=self._verdicts,
             trouble=self._trouble,

@@ -15,6 +15,7 @@ from vmagent import __version__
 from vmagent.config.model import Config
 from vmagent.health.verdict import Verdict
 from vmagent.identity.credential import Credential
+from vmagent.identity.introduction import Introduction
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.readiness import Readiness
 from vmagent.runtime.systemd import Tell
@@ -40,6 +41,7 @@ class Known:
     gates: Readiness
     credentials: Latest[Credential]
     secrets: FileSecrets
+    introduction: Introduction
     hub: Hub
     verdicts: Latest[Verdict]
     trouble: Mapping[str, str]
@@ -69,7 +71,8 @@ def facts(known: Known) -> document.Facts:
 
 
 def _trouble(known: Known) -> dict[str, str]:
-    return {**known.trouble, "secrets": known.secrets.trouble}
+    identity = known.introduction.doubt if known.gates.is_open("identity") else ""  # else the gate says it
+    return {**known.trouble, "identity": identity, "secrets": known.secrets.trouble}
 
 
 def _health(known: Known) -> str:

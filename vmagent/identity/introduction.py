@@ -77,6 +77,14 @@ class Introduction:
                     if self.looked:
                         return
 
+    @property
+    def doubt(self) -> str:
+        """What is wrong with files that are to be shown, or are our own; empty for nothing."""
+        mounted = self._config.mounted
+        sources = [self._config.client_files, *((mounted.pair, mounted.root) if mounted else ())]
+        problems = (self._files.found(source).problem for source in sources if source)
+        return "; ".join(filter(None, problems))
+
     def token(self) -> Token:
         return token.read(self._config.token, wanted=self._config.spiffe, now=self._clock.now())
 

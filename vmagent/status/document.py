@@ -103,7 +103,7 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
     lines += [_gate(gate, state) for gate, state in document["gates"].items()]
     details = {
         "certificate": _certificate(document),
-        "secrets": document["secrets"],
+        "secrets": document.get("secrets", ""),  # an agent from before an upgrade has none
         "control plane": _control_plane(document),
         "envoy": document["envoy"],
         "dns": document["dns"],

@@ -448,6 +448,9 @@ async def test_a_provided_certificate_that_will_not_do_is_named_and_the_token_sp
     says = spoil(vm)
     async with vm.istiod.running(), vm.running():
         await vm.joined()
+        assert vm.agent is not None
+        known = vm.agent.known()
+        await until(lambda: says in reporting.facts(known).trouble.get("identity", ""))
     assert met(vm)[1] == [""]
     assert set(met(vm)[0]) <= {"", VM}
     assert says in caplog.text
