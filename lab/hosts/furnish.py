@@ -49,16 +49,22 @@ def furnish(places: Places, machine: Machine) -> None:
     kernel.sethostname(machine.hostname)
     for target, (content, mode) in texts.items():
         _file(Path(target), content, mode)
-    _file(Path("/etc/hostname"), f"{machine.hostname}\n".encode())
-    _file(Path("/etc/hosts"), _hosts(machine).encode())
-    _file(Path("/etc/resolv.conf"), machine.resolv_conf.encode())
+    name_it(machine, Path("/"))
     _make_user()
 
 
+def name_it(machine: Machine, root: Path) -> None:
+    """Who the machine is and whom it asks for names, in the tree at ``root``."""
+    _file(root / "etc/hostname", f"{machine.hostname}\n".encode())
+    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{machine.address} {machine.hostname}\n"
+    _file(root / "etc/hosts", hosts.encode())
+    _file(root / "etc/resolv.conf", machine.resolv_conf.encode())
+
+
 def _mount_all(places: Places, machine: Machine) -> None:
-    kernel.mount("none", "/", flags=kernel.REC | kernel.PRIVATE)
-    _forget_other_networks()
+    kernel.private_mounts()
     layers = places.host_state(machine.name) / "layers"
+    layers.mkdir()
     kernel.mount("lab", str(layers), kind="tmpfs", options="mode=0755")
     for path in OVERLAID:
         _overlay(path, layers / path.strip("/"))
@@ -71,14 +77,6 @@ def _mount_all(places: Places, machine: Machine) -> None:
     Path("/run/lock").chmod(0o1777)
     kernel.mount("proc", "/proc", kind="proc")
     kernel.mount("sysfs", "/sys", kind="sysfs")
-
-
-def _forget_other_networks() -> None:
-    """Each copy of a mounted namespace keeps that namespace alive, also after ``lab down`` of another lab."""
-    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-        before, _, after = line.partition(" - ")
-        if after.split()[0] == "nsfs":
-            kernel.umount(before.split()[4].encode().decode("unicode_escape"))
 
 
 def _overlay(path: str, layers: Path) -> None:
@@ -95,10 +93,6 @@ def _bind(source: Path, target: Path, *, read_only: bool) -> None:
     kernel.mount(str(source), str(target), flags=kernel.BIND)
     if read_only:
         kernel.mount("none", str(target), flags=kernel.BIND | kernel.REMOUNT | kernel.RDONLY)
-
-
-def _hosts(machine: Machine) -> str:
-    return f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{machine.address} {machine.hostname}\n"
 
 
 def _file(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -11,13 +11,15 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, ClassVar, Final
 
 from lab.hosts import sockets
 from lab.hosts.errors import LabError
-from lab.hosts.process import Process, birth, outer_pid
+from lab.hosts.process import Process, birth, outer_pid, written_down
 from lab.hosts.world import Machine, Places
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,32 +36,42 @@ POLL: Final = 0.01
 
 
 class Host:
+    boots: ClassVar[bool] = False
+    """Whether it has a systemd of its own (machine/host.py)."""
+
+    SPACES: ClassVar[tuple[str, ...]] = ("--mount", "--net", "--pid", "--uts")
+    """Which namespaces it has of its own, as nsenter's flags."""
+
     def __init__(self, places: Places, machine: Machine) -> None:
         self.name = machine.name
         self.address = machine.address
         self.hostname = machine.hostname
-        self.network = places.network(machine.name)
+        self._network = places.network(machine.name)
         self._state = places.host_state(machine.name)
+
+    @property
+    def network(self) -> Path:
+        """The file that stands for its network namespace."""
+        return self._network
 
     @property
     def pid(self) -> int:
         """The host's first process, as the machine numbers it. Raises LabError if the host is not up."""
-        pid = _recorded(self._state / "init")
+        pid = recorded(self._state / "init")
         if pid is None:
             raise LabError(f"host {self.name} is not up", hint="lab up")
         return pid
 
     @property
     def up(self) -> bool:
-        return _recorded(self._state / "init") is not None
+        return recorded(self._state / "init") is not None
 
     def record(self, pid: int) -> None:
-        (self._state / "init").write_text(f"{pid} {birth(pid)}\n")
+        record(self._state / "init", pid)
 
     def enter(self, argv: Sequence[str], *, user: str | None = None, cwd: str = "/") -> list[str]:
         """The command line that runs ``argv`` there, for exec by somebody who wants its terminal."""
-        spaces = ["--mount", "--net", "--pid", "--uts", "--root", f"--wdns={cwd}"]
-        entry = ["/usr/bin/nsenter", f"--target={self.pid}", *spaces, "--"]
+        entry = ["/usr/bin/nsenter", f"--target={self.pid}", *self.SPACES, "--root", f"--wdns={cwd}", "--"]
         return [*entry, *_as_user(user), *argv]
 
     def run(
@@ -69,24 +81,25 @@ class Host:
         user: str | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str = "/",
-        input: str | None = None,
+        input: str | Path | None = None,
         check: bool = True,
         timeout: float = PATIENCE,
     ) -> subprocess.CompletedProcess[str]:
         """Wait for it. With ``check``, an exit status other than 0 is a LabError that shows what it
-        printed.
+        printed. ``input`` is text, or a file of the machine.
         """
-        process = subprocess.Popen(
-            self.enter(argv, user=user, cwd=cwd),
-            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(user, env),
-            start_new_session=True,
-        )
+        with _opened(input) as stdin:
+            process = subprocess.Popen(
+                self.enter(argv, user=user, cwd=cwd),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment(user, env),
+                start_new_session=True,
+            )
         try:
-            out, err = process.communicate(input, timeout=timeout)
+            out, err = process.communicate(input if isinstance(input, str) else None, timeout=timeout)
         except BaseException as why:
             # nsenter does not hand signals down: end the whole session.
             os.killpg(process.pid, signal.SIGKILL)
@@ -119,7 +132,7 @@ class Host:
             host=self.name,
             pid=inner,
             outer=outer_pid(inner, self.pid),
-            exits=self._state / "exits",
+            status=partial(written_down, self._state / "exits", inner),
             command=tuple(argv),
             log=log,
         )
@@ -132,7 +145,11 @@ class Host:
 
     def write(self, path: str, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
         """A new file with that content, mode and owner from the start; directories above it are made."""
-        self.run(["install", "-D", f"--mode={mode:o}", f"--owner={owner}", "/dev/stdin", path], input=text)
+        self._install(text, path, mode, owner)
+
+    def _install(self, content: str | Path, path: str, mode: int, owner: str) -> None:
+        command = ["install", "-D", f"--mode={mode:o}", f"--owner={owner}", "/dev/stdin", path]
+        self.run(command, input=content)
 
     def append(self, path: str, text: str) -> None:
         self.run(["sh", "-c", 'cat >>"$1"', "sh", path], input=text)
@@ -140,10 +157,10 @@ class Host:
     def copy_in(self, source: Path, path: str, *, mode: int = 0o644, owner: str = "root") -> None:
         """A file of the machine, or the files of a directory of it (not deeper)."""
         if not source.is_dir():
-            self.write(path, source.read_text(), mode=mode, owner=owner)
+            self._install(source, path, mode, owner)
             return
         for file in sorted(entry for entry in source.iterdir() if entry.is_file()):
-            self.write(f"{path}/{file.name}", file.read_text(), mode=mode, owner=owner)
+            self._install(file, f"{path}/{file.name}", mode, owner)
 
     def until_listening(
         self, process: Process, port: int, *, kind: str = "tcp", address: str = "", timeout: float = 10.0
@@ -158,6 +175,16 @@ class Host:
                 told = self.run(["tail", "-n", "20", process.log], check=False).stdout
                 raise LabError(f"{self.name}: {process.command[0]} {what} {kind} port {port}:\n{told}")
             time.sleep(POLL)
+
+
+@contextmanager
+def _opened(input: str | Path | None) -> Iterator[IO[bytes] | int]:
+    """What a process gets as its standard input."""
+    if isinstance(input, Path):
+        with input.open("rb") as file:
+            yield file
+    else:
+        yield subprocess.DEVNULL if input is None else subprocess.PIPE
 
 
 def environment(user: str | None, more: Mapping[str, str] | None) -> dict[str, str]:
@@ -176,7 +203,14 @@ def _as_user(user: str | None) -> list[str]:
     return ["sh", "-c", lookup, "sh", user]
 
 
-def _recorded(path: Path) -> int | None:
+def record(path: Path, pid: int) -> None:
+    """In one step: whoever reads meanwhile sees the old one or the new one."""
+    half = path.with_name(f"{path.name}.new")
+    half.write_text(f"{pid} {birth(pid)}\n")
+    half.rename(path)
+
+
+def recorded(path: Path) -> int | None:
     """The pid in the file, if it still is the process that was meant."""
     try:
         pid, born = path.read_text().split()

@@ -4,33 +4,51 @@ Owns:      the order of making and unmaking, and that nothing is left, whatever 
 Does not:  start anything in the hosts but their name servers (names.py); see services.py.
 """
 
-import os
-import select
 import shutil
-import subprocess
-import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from lab.hosts import kernel, leftovers, names, network
 from lab.hosts.errors import LabError
+from lab.hosts.handshake import Starter
 from lab.hosts.host import Host
-from lab.hosts.world import AGENT, MACHINES, NETNS, ROOT, Places
+from lab.hosts.machine import cgroup
+from lab.hosts.machine.chassis import BOOT_PATIENCE
+from lab.hosts.machine.host import SystemdHost
+from lab.hosts.world import AGENT, MACHINES, NETNS, SWITCH, Machine, Places, machine_of
 
 UP_PATIENCE: Final = 30.0
 """Seconds for all hosts to furnish themselves; it takes less than one on an idle machine."""
 
+TREE: Final = "tree"
+"""File in the state directory of a host that boots: which tree."""
+
 
 class Lab:
-    def __init__(self, name: str = "demo") -> None:
+    """``machines`` says which hosts boot a Debian of their own, and which tree (machine/tree.py); the others
+    are made of namespaces. What a lab that stands was made of is known without it.
+    """
+
+    def __init__(self, name: str = "demo", machines: Mapping[str, str] | None = None) -> None:
         self.name = name
         self._places = Places(name)
-        self._hosts = {machine.name: Host(self._places, machine) for machine in MACHINES}
+        self._wanted = {machine_of(host).name: tree for host, tree in (machines or {}).items()}
+        self._made_of(self._wanted or _recorded_trees(self._places))
+
+    def _made_of(self, trees: Mapping[str, str]) -> None:
+        self._machines = [replace(machine, tree=trees.get(machine.name, "")) for machine in MACHINES]
+        self._hosts = {machine.name: _host(self._places, machine) for machine in self._machines}
 
     def host(self, name: str) -> Host:
-        if name not in self._hosts:
-            raise LabError(f"there is no host {name!r}", hint=f"one of: {', '.join(self._hosts)}")
-        return self._hosts[name]
+        return self._hosts[machine_of(name).name]
+
+    def machine(self, name: str) -> SystemdHost:
+        host = self.host(name)
+        if not isinstance(host, SystemdHost):
+            raise LabError(f"host {name} has no systemd of its own", hint="lab up --machines")
+        return host
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -51,6 +69,7 @@ class Lab:
             if any(host.up for host in self.hosts):
                 raise LabError(f"lab {self.name!r} is up already", hint=f"lab --name {self.name} down")
             self._clear()
+            self._made_of(self._wanted)
             try:
                 self._make(lock)
             except BaseException:
@@ -67,11 +86,13 @@ class Lab:
         if not (AGENT / "bin" / "envoy").exists():
             raise LabError(f"the agent is not staged in {AGENT}", hint="make setup")
         NETNS.mkdir(parents=True, exist_ok=True)
-        for path in self._places.networks:
-            kernel.new_network(path)
-        network.connect(self._places)
-        starters = [_Starter(self._places, host, lock) for host in self.hosts]
-        deadline = time.monotonic() + UP_PATIENCE
+        spaces = [machine for machine in self._machines if not machine.tree]
+        for name in (SWITCH, *(machine.name for machine in spaces)):
+            kernel.new_network(self._places.network(name))
+        network.connect(self._places, spaces)
+        starters = [self._starter(machine, lock) for machine in self._machines]
+        booting = len(spaces) < len(self._machines)
+        deadline = time.monotonic() + (BOOT_PATIENCE if booting else UP_PATIENCE)
         try:
             for starter in starters:
                 starter.wait_until_ready(deadline)
@@ -82,64 +103,28 @@ class Lab:
                 starter.close()
         names.start(self.host("istiod"), self.host("vm"))
 
+    def _starter(self, machine: Machine, lock: int) -> Starter:
+        state = self._places.host_state(machine.name)
+        state.mkdir(parents=True)
+        module, arguments = leftovers.INIT, [self.name, machine.name]
+        if machine.tree:
+            (state / TREE).write_text(machine.tree)
+            module, arguments = leftovers.CHASSIS, [*arguments, machine.tree]
+        return Starter(self._hosts[machine.name], module, arguments, lock)
+
     def _clear(self) -> None:
         # Twice, if the first look came between a process and the one it was about to fork.
         while found := leftovers.processes(self.name, self._places.networks):
             for pid in found:
                 leftovers.end(pid)
+        cgroup.clear(self._places)
         leftovers.forget_networks(self._places.networks)
         shutil.rmtree(self._places.state, ignore_errors=True)
 
 
-class _Starter:
-    """The pipes to one host's first process while the lab is made. When they break, that process ends."""
+def _host(places: Places, machine: Machine) -> Host:
+    return (SystemdHost if machine.tree else Host)(places, machine)
 
-    def __init__(self, places: Places, host: Host, lock: int) -> None:
-        self._host = host
-        self._told = ""
-        (places.host_state(host.name) / "layers").mkdir(parents=True)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", leftovers.INIT, places.lab, host.name],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-            pass_fds=[lock],
-        )
 
-    def wait_until_ready(self, deadline: float) -> None:
-        while "ready\n" not in self._told and self._hear(deadline):
-            pass
-        lines = self._told.splitlines()
-        for line in lines:
-            if line.startswith("pid "):
-                self._host.record(int(line.split()[1]))
-        if "ready" not in lines:
-            why, _, hint = " ".join(line for line in lines if not line.startswith("pid ")).partition("\t")
-            told = why.removeprefix("failed: ") or "its first process ended without a word"
-            raise LabError(f"host {self._host.name}: {told}", hint=hint)
-
-    def _hear(self, deadline: float) -> bool:
-        """False at the end, which is when nobody holds the other end any more."""
-        assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            raise LabError(f"host {self._host.name}: not furnished after {UP_PATIENCE:g} s: {self._told}")
-        chunk = os.read(self._process.stdout.fileno(), 65536).decode()
-        self._told += chunk
-        return bool(chunk)
-
-    def go(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"go\n")
-        self.close()
-
-    def close(self) -> None:
-        """What we started has forked the host's first process and is waited for; that one is nobody's
-        child.
-        """
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._process.wait()
+def _recorded_trees(places: Places) -> dict[str, str]:
+    return {path.parent.name: path.read_text() for path in places.state.glob(f"*/{TREE}")}

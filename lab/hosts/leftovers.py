@@ -19,7 +19,8 @@ from lab.hosts.errors import LabError
 from lab.hosts.world import STATE
 
 INIT: Final = "lab.hosts.init"
-"""The module that a host's first process runs."""
+CHASSIS: Final = "lab.hosts.machine.chassis"
+"""The modules that a host's first process runs: of one made of namespaces, of one that boots."""
 
 PATIENCE: Final = 10.0
 """Seconds for the kernel to end everything in a host once its first process is killed."""
@@ -53,11 +54,12 @@ def alone() -> Iterator[int]:
 
 def processes(lab: str, networks: Sequence[Path]) -> list[int]:
     """Hosts' first processes: number 1 in a pid namespace of their own and in one of these networks. And what
-    was about to become one when its starter was killed: it is known by its command line alone.
+    is known by its command line alone: what was about to become one when its starter was killed, and the
+    metal of a machine, which takes the machine with it.
     """
     ours = {path.stat().st_ino for path in networks if path.exists()}
     entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(entry.name) for entry in entries if _is_first(entry, ours) or _is_starting(entry, lab)]
+    return [int(entry.name) for entry in entries if _is_first(entry, ours) or _is_ours(entry, lab)]
 
 
 def _is_first(entry: Path, networks: set[int]) -> bool:
@@ -71,12 +73,12 @@ def _is_first(entry: Path, networks: set[int]) -> bool:
     return len(numbers) > 1 and numbers[-1] == "1"
 
 
-def _is_starting(entry: Path, lab: str) -> bool:
+def _is_ours(entry: Path, lab: str) -> bool:
     try:
         words = (entry / "cmdline").read_text().split("\0")
     except OSError:
         return False
-    return words[1:4] == ["-m", INIT, lab]
+    return words[1:2] == ["-m"] and words[2:3] in ([INIT], [CHASSIS]) and words[3:4] == [lab]
 
 
 def end(pid: int) -> None:

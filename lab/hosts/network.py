@@ -6,6 +6,8 @@ Does not:  make or remove the namespaces (kernel.py, lab.py).
 """
 
 import subprocess
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +25,8 @@ FORWARDING: Final = {
 }
 
 
-def switch_script(places: Places) -> str:
-    """For the switch's namespace: the bridge, and one end of each cable; the other end appears in the
-    host.
-    """
+def switch_script() -> str:
+    """For the switch's namespace: the bridge, and the way to what has an address outside of its network."""
     lines = [
         "link set lo up",
         f"link add {BRIDGE} type bridge",
@@ -34,13 +34,18 @@ def switch_script(places: Places) -> str:
         f"link set {BRIDGE} up",
     ]
     for machine in MACHINES:
-        there = places.network(machine.name).name
-        lines += [
-            f"link add {machine.name} type veth peer name eth0 netns {there}",
-            f"link set {machine.name} master {BRIDGE} up",
-        ]
         lines += [f"route add {address}/32 via {machine.address}" for address in machine.more_addresses]
     return "\n".join((*lines, ""))
+
+
+def cable_script(machine: Machine, there: str) -> str:
+    """For the switch's namespace: one end of a cable; the other appears in the namespace ``there``, a name or
+    a process.
+    """
+    return (
+        f"link add {machine.name} type veth peer name eth0 netns {there}\n"
+        f"link set {machine.name} master {BRIDGE} up\n"
+    )
 
 
 def host_script(machine: Machine) -> str:
@@ -50,21 +55,39 @@ def host_script(machine: Machine) -> str:
     return "\n".join((*lines, ""))
 
 
-def connect(places: Places) -> None:
-    """Everything between the hosts. The namespaces exist already."""
+def connect(places: Places, machines: Iterable[Machine]) -> None:
+    """The bridge, and these machines at it. The namespaces exist already."""
     switch = places.network(SWITCH)
-    _batch(switch, switch_script(places))
-    for machine in MACHINES:
-        _batch(places.network(machine.name), host_script(machine))
+    _batch(switch, switch_script())
     with kernel.inside_network(switch):
         for name, value in FORWARDING.items():
             # /proc/sys/net is that of the thread which opens it.
             Path("/proc/sys/net/ipv4", name).write_text(value)
+    for machine in machines:
+        there = places.network(machine.name)
+        _batch(switch, cable_script(machine, there.name))
+        _batch(there, host_script(machine))
+
+
+def plug(switch: Path, machine: Machine, pid: int) -> None:
+    """A cable from the switch to the network that process ``pid`` is in."""
+    _batch(switch, cable_script(machine, str(pid)))
+    _batch(Path(f"/proc/{pid}/ns/net"), host_script(machine))
+
+
+def unplug(switch: Path, machine: Machine) -> None:
+    _batch(switch, f"link delete {machine.name}\n")
 
 
 def _batch(network: Path, script: str) -> None:
-    command = ["/usr/sbin/ip", "-netns", network.name, "-batch", "-"]
-    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["/usr/sbin/ip", "-batch", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=partial(kernel.setns, network, kernel.NEWNET),
+    )
     if done.returncode != 0:
         raise LabError(
             f"{network.name}: {' '.join(done.stderr.split())}", hint="make setup installs iproute2"

@@ -5,10 +5,14 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from lab.hosts.errors import LabError
+
+StatusOf = Callable[[], int | None]
+"""How a process ended: its exit status, minus the signal's number if one ended it; None: not known (yet)."""
 
 STATUS_PATIENCE: Final = 2.0
 """Seconds for the host's first process to write down how a child of its ended."""
@@ -53,20 +57,26 @@ def _number_inside(entry: Path) -> int:
     return int(line.split()[-1])
 
 
+def written_down(exits: Path, inner: int) -> int | None:
+    """How process ``inner`` of a host ended, by the lines that the host's first process writes."""
+    lines = [line.split() for line in exits.read_text().splitlines()]
+    return next((int(status) for pid, status in reversed(lines) if int(pid) == inner), None)
+
+
 class Process:
     """``pid`` is its number inside the host, ``command`` what it was started with, ``log`` where it
-    writes.
+    writes. ``status`` is asked once it has ended.
     """
 
     def __init__(
-        self, *, host: str, pid: int, outer: int | None, exits: Path, command: tuple[str, ...], log: str
+        self, *, host: str, pid: int, outer: int | None, status: StatusOf, command: tuple[str, ...], log: str
     ) -> None:
         self.host = host
         self.pid = pid
         self.outer = outer
         self.command = command
         self.log = log
-        self._exits = exits
+        self._status = status
         self._handle: int | None = None
         if outer is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -113,10 +123,6 @@ class Process:
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(timeout * 1000))
-
-    def _status(self) -> int | None:
-        lines = [line.split() for line in self._exits.read_text().splitlines()]
-        return next((int(status) for pid, status in reversed(lines) if int(pid) == self.pid), None)
 
     def __del__(self) -> None:
         if self._handle is not None:

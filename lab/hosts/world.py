@@ -38,6 +38,8 @@ class Machine:
     """Addresses outside of the bridge's network; the switch routes them here."""
     clone: bool = False
     """Whether the clone is to be seen there: the control plane and its libraries run from it, as root."""
+    tree: str = ""
+    """The Debian tree that it boots (machine/tree.py); empty for a host that is made of namespaces alone."""
 
 
 def _nameserver(address: str) -> str:
@@ -67,6 +69,15 @@ MACHINES: Final = (
     Machine(name="docker", address="192.168.0.20", hostname="docker", resolv_conf=_nameserver(ISTIOD)),
     Machine(name="outside", address=OUTSIDE, hostname="outside", resolv_conf=_nameserver(ISTIOD)),
 )
+
+
+def machine_of(name: str) -> Machine:
+    """Raises LabError."""
+    for machine in MACHINES:
+        if machine.name == name:
+            return machine
+    raise LabError(f"there is no host {name!r}", hint=f"one of: {', '.join(each.name for each in MACHINES)}")
+
 
 SWITCH: Final = "switch"
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
