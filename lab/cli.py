@@ -21,6 +21,8 @@ from lab.hosts.cluster import Cluster, Kind, kind_of
 from lab.hosts.errors import LabError
 from lab.hosts.host import environment
 from lab.hosts.lab import Lab
+from lab.hosts.machine import provision
+from lab.hosts.machine.host import SystemdHost
 from lab.hosts.process import inner_pids
 
 
@@ -64,10 +66,23 @@ def main(ctx: click.Context, name: str) -> None:
 
 
 @main.command()
+@click.option("--machines", is_flag=True, help="istiod, vm and client boot, and are provisioned.")
+@click.option(
+    "--package",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The agent's, for vm and client.  [default: the newest in dist]",
+)
 @click.pass_obj
-def up(lab: Lab) -> None:
-    """All hosts and their name servers. Nothing else runs in them yet."""
-    lab.up()
+def up(lab: Lab, machines: bool, package: Path | None) -> None:
+    """All hosts and their name servers. Nothing else runs in them yet.
+
+    With --machines, istiod, vm and client are Debian machines with their own systemd; the scripts of
+    lab/provision start the control plane and install the agent's package.
+    """
+    if not machines:
+        lab.up()
+    else:
+        lab = provision.raise_machines(lab.name, package or provision.newest_package())
     _show(lab)
 
 
@@ -91,9 +106,11 @@ def _show(lab: Lab) -> None:
         if not host.up:
             click.echo(f"{host.name:8} {host.address:14} down")
             continue
+        system = f"systemd {host.state()}: " if isinstance(host, SystemdHost) else ""
         found = sorted(inner_pids(host.pid).items())
         commands = [_command(outer) for inner, outer in found if inner != 1]
-        click.echo(f"{host.name:8} {host.address:14} {', '.join(filter(None, commands)) or 'nothing runs'}")
+        told = ", ".join(filter(None, commands)) or "nothing runs"
+        click.echo(f"{host.name:8} {host.address:14} {system}{told}")
 
 
 def _command(pid: int) -> str:
@@ -116,16 +133,22 @@ def exec_command(lab: Lab, host: str, user: str | None, command: tuple[str, ...]
 
 
 @main.command()
+@click.argument("host")
+@click.pass_obj
+def shell(lab: Lab, host: str) -> None:
+    """A login shell in a host, as root."""
+    line = lab.host(host).enter(["bash", "--login"], cwd="/root")
+    os.execve(line[0], line, environment(None, {"TERM": os.environ.get("TERM", "dumb")}))
+
+
+@main.command()
 @click.option("-f", "follow", is_flag=True, help="Go on until interrupted.")
 @click.argument("host")
 @click.pass_obj
 def logs(lab: Lab, host: str, follow: bool) -> None:
     """What the services of a host wrote."""
     there = lab.host(host)
-    files = [path for path in services.LOGS[host] if follow or there.exists(path)]
-    if not files:
-        raise LabError(f"nothing was started in {host} yet")
-    line = there.enter(["tail", "-n", "+1", *(["-F"] if follow else []), *files])
+    line = there.enter(services.log_command(there, follow=follow))
     os.execve(line[0], line, environment(None, None))
 
 

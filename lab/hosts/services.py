@@ -2,15 +2,18 @@
 
 Owns:      the command lines, where each one logs, and when it counts as started.
 Does not:  know what a test or the demo wants of them.
+Surprise:  on a host that boots, systemd starts and stops them, and the journal has what they say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lab.hosts.errors import LabError
 from lab.hosts.furnish import CLONE_HOME
 from lab.hosts.host import Host
+from lab.hosts.machine.host import SystemdHost
 from lab.hosts.process import Process
 from lab.hosts.unit import Unit
 from lab.hosts.world import ROOT
@@ -18,6 +21,10 @@ from lab.hosts.world import ROOT
 UNITS: Final = ROOT / "systemd"
 AGENT: Final = "istio-agent"
 CAPTURE: Final = "istio-capture"
+CONTROL_PLANE: Final = "lab-controlplane"
+APPLICATION: Final = "nginx"
+
+PROVISION: Final = ROOT / "lab" / "provision"
 
 AGENT_LOG: Final = "/var/log/istio/istio.log"
 """Where an operator of Istio looks. On a machine with systemd the journal has it."""
@@ -27,14 +34,14 @@ CONTROL_PLANE_LOG: Final = "/var/log/istiod.log"
 ACCESS_LOG: Final = "/var/log/nginx/access.log"
 ERROR_LOG: Final = "/var/log/nginx/error.log"
 
-LOGS: Final = {
+_LOGS: Final = {
     "istiod": (CONTROL_PLANE_LOG,),
     "vm": (AGENT_LOG, CAPTURE_LOG),
     "client": (AGENT_LOG, CAPTURE_LOG),
     "docker": (ACCESS_LOG,),
     "outside": (ACCESS_LOG,),
 }
-"""What ``lab logs HOST`` shows."""
+_UNITS: Final = {"istiod": (CONTROL_PLANE,), "vm": (AGENT, CAPTURE), "client": (AGENT, CAPTURE)}
 
 RESOURCES: Final = "/etc/istiod/resources"
 STATE: Final = "/var/lib/istiod"
@@ -47,6 +54,8 @@ CONTROL_PLANE_PATIENCE: Final = 20.0
 """Seconds to import xds-protos and to make the keys of a new CA."""
 
 SIGTERM_PATIENCE: Final = 10.0
+JOB_PATIENCE: Final = 150.0
+"""Seconds for one job of systemd; a unit has its own, shorter time-out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +72,51 @@ class Service:
         return status
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitService(Service):
+    """A unit of a host that boots."""
+
+    host: SystemdHost
+    name: str
+
+    def stop(self) -> int:
+        """``systemctl stop``. Its main process's exit status."""
+        self.host.run(["systemctl", "stop", self.name], timeout=JOB_PATIENCE)
+        return int(self.host.show(self.name, "ExecMainStatus")["ExecMainStatus"])
+
+
+def start_installed(host: SystemdHost, name: str) -> UnitService:
+    """``systemctl start``: returns when systemd counts it as started."""
+    host.run(["systemctl", "start", name], timeout=JOB_PATIENCE)
+    return UnitService(host=host, process=host.main_process(name), name=name)
+
+
+def log_command(host: Host, *, follow: bool) -> list[str]:
+    """What ``lab logs`` runs in the host."""
+    if isinstance(host, SystemdHost) and host.name in _UNITS:
+        return _journal(_UNITS[host.name], follow=follow)
+    files = [path for path in _LOGS[host.name] if follow or host.exists(path)]
+    if not files:
+        raise LabError(f"nothing was started in {host.name} yet")
+    return ["tail", "-n", "+1", *(["-F"] if follow else []), *files]
+
+
+def _journal(names: Sequence[str], *, follow: bool) -> list[str]:
+    chosen = [word for name in names for word in ("--unit", name)]
+    return ["journalctl", "--no-pager", *(["--follow", "--lines=all"] if follow else []), *chosen]
+
+
 def start_agent(host: Host) -> Service:
     """``vmagent proxy`` as istio-proxy. Does not wait: ``vmagent wait`` does."""
+    if isinstance(host, SystemdHost):
+        return start_installed(host, AGENT)
     return start_unit(host, read_unit(AGENT), log=AGENT_LOG)
 
 
 def start_capture(host: Host) -> Service:
     """``vmagent capture hold``, root with the unit's few capabilities. Does not wait."""
+    if isinstance(host, SystemdHost):
+        return start_installed(host, CAPTURE)
     return start_unit(host, read_unit(CAPTURE), log=CAPTURE_LOG)
 
 
@@ -108,6 +155,9 @@ def start_control_plane(
 
 def start_application(host: Host) -> Service:
     """The documents' nginx: greets with the host's name, and writes down whose certificate the proxy saw."""
+    if isinstance(host, SystemdHost):
+        host.run(["bash", "-s"], input=PROVISION / "application.sh")
+        return start_installed(host, APPLICATION)
     host.copy_in(ROOT / "lab" / "hosts" / "app.py", WEB_PROGRAM)
     greeting = f"Welcome to nginx on {host.hostname}!"
     command = ["/usr/bin/python3", "-I", "-S", WEB_PROGRAM, str(WEB_PORT), greeting, ACCESS_LOG]

@@ -40,7 +40,7 @@ NSPAWN: Final = (
     "/usr/bin/systemd-nspawn", "--quiet", "--boot", "--notify-ready=yes", "--console=pipe",
     # Nothing of this machine's comes in, and no service of this machine's is asked.
     "--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--timezone=off",
-    "--network-namespace-path=/proc/self/ns/net",
+    "--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN",
 )  # fmt: skip
 
 ENVIRONMENT: Final = {

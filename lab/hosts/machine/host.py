@@ -53,15 +53,19 @@ class SystemdHost(Host):
         self.run(["mkdir", "-p", str(Path(log).parent)])
         # Its exit status is also that of a command which ends at once.
         done = self.run([*run, f"--uid={user or 'root'}", *output, *variables, "--", *argv], check=False)
-        inner = int(self.show(unit, "ExecMainPID")["ExecMainPID"])
-        if not inner:
+        if not int(self.show(unit, "ExecMainPID")["ExecMainPID"]):
             raise LabError(f"{self.name}: {shlex.join(argv)}: not started: {done.stderr.strip()}")
+        return self.main_process(unit, command=tuple(argv), log=log)
+
+    def main_process(self, unit: str, *, command: tuple[str, ...] = (), log: str = "the journal") -> Process:
+        """The one that a unit has now, or had last."""
+        inner = int(self.show(unit, "ExecMainPID")["ExecMainPID"])
         return Process(
             host=self.name,
             pid=inner,
             outer=outer_pid(inner, self.pid),
             status=partial(self._exit_status, unit),
-            command=tuple(argv),
+            command=command or (unit,),
             log=log,
         )
 
@@ -70,6 +74,10 @@ class SystemdHost(Host):
         wanted = [f"--property={name}" for name in properties]
         told = self.run(["systemctl", "show", *wanted, unit]).stdout
         return dict(line.partition("=")[::2] for line in told.splitlines())
+
+    def state(self) -> str:
+        """``running``, or ``degraded`` if a unit has failed; others: systemctl(1)."""
+        return self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
 
     def journal(self, *arguments: str) -> str:
         """What ``journalctl`` prints of it, all that was said until now included."""
