@@ -13,21 +13,23 @@ ALIVE = (
     # Written by systemd and dpkg about whatever happens, whoever is installed. What dpkg says is compared.
     "/var/log/journal", "/var/log/dpkg.log", "/var/log/alternatives.log", "/var/lib/dpkg",
     "/var/cache/ldconfig/aux-cache", "/var/lib/systemd/timers", "/var/lib/systemd/random-seed",
-    "/var/log/nginx", "/var/log/wtmp", "/var/log/lastlog", "/run/systemd", "/run/log", "/run/udev", "/run/sudo",
-    "/run/lock", "/run/utmp", "/var/lib/private",
+    "/var/log/nginx", "/var/log/wtmp", "/var/log/lastlog", "/var/lib/private", "/var/tmp",
+    "/run/systemd", "/run/log", "/run/udev", "/run/sudo", "/run/lock", "/run/utmp",
     # Debian's policy: a package's user stays, because files of its may be anywhere.
     "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/passwd-", "/etc/group-",
     "/etc/shadow-", "/etc/gshadow-", "/etc/.pwd.lock", "/etc/subuid", "/etc/subgid", "/etc/subuid-",
     "/etc/subgid-",
 )  # fmt: skip
 
-# For each file: type, mode, owner, name, where it points to; and the checksums of those with content.
+# For each file: type, mode, owner, name, where it points to. Of those with content the checksum; below /usr,
+# where 200 MB lie, size and time.
 _FILES = r"""
 set -e
 prune=(); for path in {skipped}; do prune+=(-path "$path" -o); done
 find / \( "${{prune[@]}}" -false \) -prune -o -printf '%y %m %u:%g %p -> %l\n'
 echo
-find / \( "${{prune[@]}}" -false \) -prune -o -type f -print0 | xargs -0 sha256sum --zero
+find / \( "${{prune[@]}}" -path /usr \) -prune -o -type f -print0 | xargs -0 sha256sum --zero
+find /usr -type f -printf '%s,%T@  %p\0'
 """
 
 SYSCTLS_THAT_COUNT = re.compile(r"\.(nf_conntrack_count|inode-nr|stable_secret|tcp_fastopen_key)\b")
@@ -50,7 +52,9 @@ class Snapshot:
 def take(host: SystemdHost) -> Snapshot:
     return Snapshot(
         files=_files(host),
-        rules=_told(host, "for v in '' 6; do command -v iptables >/dev/null && ip${v}tables-save; done; true"),
+        rules=_told(
+            host, "for v in '' 6; do command -v iptables >/dev/null && ip${v}tables-save; done; true"
+        ),
         nftables=_told(host, "! command -v nft >/dev/null || nft list ruleset"),
         units=_told(host, "systemctl list-unit-files --no-legend; systemctl list-units --failed --no-legend"),
         sysctls=_sysctls(host),
@@ -74,8 +78,8 @@ def _files(host: SystemdHost) -> dict[str, str]:
         path, _, target = rest.partition(" -> ")
         found[path] = f"{kind} {mode} {owner} {target}".strip()
     for line in filter(None, sums.split("\0")):
-        checksum, _, path = line.partition("  ")
-        found[path] += f" {checksum[:12]}"
+        content, _, path = line.partition("  ")
+        found[path] += f" {content[:20]}"
     return found
 
 
@@ -104,5 +108,7 @@ def traces(before: Snapshot, after: Snapshot) -> list[str]:
     for field in fields(Snapshot):
         old, new = getattr(before, field.name), getattr(after, field.name)
         if isinstance(old, str) and field.name != "rules" and old != new:
-            found += [f"{field.name}: {line}" for line in sorted(set(new.splitlines()) ^ set(old.splitlines()))]
+            found += [
+                f"{field.name}: {line}" for line in sorted(set(new.splitlines()) ^ set(old.splitlines()))
+            ]
     return found
