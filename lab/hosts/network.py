@@ -25,11 +25,18 @@ FORWARDING: Final = {
 }
 
 
+def hardware(address: str) -> str:
+    """As with a network card, the same after a reboot: the others remember it. A bridge without one of its
+    own takes that of a cable, and another one when that cable goes.
+    """
+    return ":".join(("02", "00", *(f"{int(part):02x}" for part in address.split("."))))
+
+
 def switch_script() -> str:
     """For the switch's namespace: the bridge, and the way to what has an address outside of its network."""
     lines = [
         "link set lo up",
-        f"link add {BRIDGE} type bridge",
+        f"link add {BRIDGE} address {hardware(GATEWAY)} type bridge",
         f"address add {GATEWAY}/{PREFIX} dev {BRIDGE}",
         f"link set {BRIDGE} up",
     ]
@@ -43,7 +50,8 @@ def cable_script(machine: Machine, there: str) -> str:
     a process.
     """
     return (
-        f"link add {machine.name} type veth peer name eth0 netns {there}\n"
+        f"link add {machine.name} type veth"
+        f" peer name eth0 address {hardware(machine.address)} netns {there}\n"
         f"link set {machine.name} master {BRIDGE} up\n"
     )
 

@@ -1,6 +1,7 @@
-"""The package as packaging/deb/build.sh makes it, packed for speed, and the next version of it."""
+"""The package as packaging/deb/build.sh makes it, but packed for speed; and the next version of it."""
 
 import os
+import re
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -9,37 +10,51 @@ import pytest
 
 from lab.demo.stage import Stage
 from lab.hosts.machine.host import SystemdHost
+from lab.setup import bytecode
 from tests.conftest import ROOT
 
 DIST = ROOT / ".build" / "dist"
 NEXT = "0.1.0+1"
-
-
-def build(**settings: str) -> Path:
-    """Quick where that very package is there already. What ``make deb`` makes differs in compression
-    alone.
-    """
-    done = subprocess.run(
-        [ROOT / "packaging" / "deb" / "build.sh"],
-        env={**os.environ, "COMPRESSION": "zstd", "DIST": str(DIST), **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return Path(done.stdout.split()[0])
+PROGRAM = "usr/lib/istio-agent/lib/python3.11/dist-packages/vmagent"
 
 
 @pytest.fixture(scope="session")
 def package() -> Path:
-    return build()
+    """Quick where that very package is there already. What ``make deb`` makes differs in compression
+    alone.
+    """
+    settings = {"COMPRESSION": "zstd", "DIST": str(DIST)}
+    told = run(ROOT / "packaging" / "deb" / "build.sh", env={**os.environ, **settings})
+    return Path(told.split()[0])
 
 
 @pytest.fixture(scope="session")
-def next_package() -> Path:
-    """The same program under the next version."""
-    return build(VERSION=NEXT)
+def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same program under the next version: what ``VERSION=... make deb`` makes, without making it all
+    again.
+    """
+    tree = tmp_path_factory.mktemp("next") / "tree"
+    run("dpkg-deb", "--raw-extract", package, tree)
+    substitute(tree / "DEBIAN" / "control", r"^Version: .*$", f"Version: {NEXT}")
+    substitute(tree / PROGRAM / "__init__.py", r"^__version__ = .*$", f'__version__ = "{NEXT}"')
+    bytecode.compile_tree(tree / PROGRAM, tree / "usr/lib/istio-agent")
+    packed = tree.with_name(f"istio-agent_{NEXT}_amd64.deb")
+    run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, packed)
+    return packed
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def substitute(path: Path, old: str, new: str) -> None:
+    text, found = re.subn(old, new, path.read_text(), flags=re.MULTILINE)
+    assert found == 1, f"{path} has {found} lines like {old}"
+    path.write_text(text)
 
 
 @pytest.hookimpl(wrapper=True)

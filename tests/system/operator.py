@@ -1,9 +1,10 @@
 """What an operator types on a machine, and what he looks at."""
 
+import time
 from pathlib import Path
 
 from lab.demo import traffic
-from lab.demo.stage import DESK, Failed, Stage
+from lab.demo.stage import DESK, POLL, Failed, Stage
 from lab.hosts.machine.host import SystemdHost
 
 BLOCK = """
@@ -84,3 +85,11 @@ class Journal:
     def said(self, *units: str) -> str:
         chosen = [f"--unit={unit}" for unit in units or UNITS]
         return self._host.journal(f"--after-cursor={self._cursor}", *chosen)
+
+    def until_said(self, unit: str, *words: str, within: float = 15) -> str:
+        """All it said, once every word is in it."""
+        deadline = time.monotonic() + within
+        while not all(word in (told := self.said(unit)) for word in words):
+            assert time.monotonic() < deadline, f"{unit} has not said {words}:\n{told}"
+            time.sleep(POLL)
+        return told

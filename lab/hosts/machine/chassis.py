@@ -52,8 +52,8 @@ ENVIRONMENT: Final = {
 }
 
 INIT, BOOTED, POWER, CONSOLE = "init", "booted", "power", "console"
-"""Files in the host's state directory: the machine's first process; the same once it has booted; a pipe, any
-byte in which switches it on; what it said on its console.
+"""Files in the host's state directory: the machine's first process; the same from the end of the boot until
+nothing of the machine is left; a pipe, any byte in which switches it on; what it said on its console.
 """
 
 
@@ -95,6 +95,7 @@ class Chassis:
         while True:
             self._follow(self._running, None)
             network.unplug(self._switch, self._machine)
+            (self._state / BOOTED).unlink(missing_ok=True)
             if self._running.wait() != REBOOT:
                 (self._state / POWER).read_bytes()
             self._running = self._switch_on()

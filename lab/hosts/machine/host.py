@@ -126,7 +126,7 @@ class SystemdHost(Host):
 
     def _until_off(self, patience: float) -> None:
         deadline = time.monotonic() + patience
-        while self.up:
+        while self.up or (self._state / BOOTED).exists():
             self._not_later_than(deadline, "is not off")
 
     def _not_later_than(self, deadline: float, what: str) -> None:

@@ -14,10 +14,13 @@ from lab.hosts.furnish import CLONE_HOME
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
 from lab.hosts.services import PROVISION
-from lab.hosts.world import ROOT
+from lab.hosts.world import ROOT, machine_of
 
 TREES: Final[Mapping[str, str]] = {"istiod": "controlplane", "vm": "iptables", "client": "iptables"}
 """The machines of ``make lab``, and what they boot."""
+
+SCRIPTS: Final = {"istiod": "controlplane.sh", "vm": "vm.sh", "client": "client.sh"}
+"""Below lab/provision; the Vagrantfile names the same."""
 
 PROJECT: Final = "/opt/vmagent-lab"
 """Where machines that do not see the clone have what the scripts need of it."""
@@ -48,18 +51,16 @@ def raise_machines(name: str, package: Path) -> Lab:
 
 def provision(lab: Lab, package: Path) -> None:
     """All three at a time. Raises LabError with the end of what a script said."""
-    scripts = {"istiod": _control_plane, "vm": _with_package, "client": _with_package}
     with ThreadPoolExecutor() as pool:
-        jobs = [pool.submit(play, lab.machine(name), package) for name, play in scripts.items()]
+        jobs = [pool.submit(_play, lab.machine(name), script, package) for name, script in SCRIPTS.items()]
     for job in jobs:
         job.result()
 
 
-def _control_plane(host: SystemdHost, _package: Path) -> None:
-    host.run([f"{CLONE_HOME}/lab/provision/controlplane.sh", str(CLONE_HOME)], timeout=PATIENCE)
-
-
-def _with_package(host: SystemdHost, package: Path) -> None:
-    host.copy_in(PROVISION, f"{PROJECT}/lab/provision", mode=0o755)
-    host.copy_in(package, f"{PROJECT}/dist/{package.name}")
-    host.run([f"{PROJECT}/lab/provision/{host.name}.sh", PROJECT], timeout=PATIENCE)
+def _play(host: SystemdHost, script: str, package: Path) -> None:
+    project = str(CLONE_HOME)
+    if not machine_of(host.name).clone:
+        project = PROJECT
+        host.copy_in(PROVISION, f"{PROJECT}/lab/provision", mode=0o755)
+        host.copy_in(package, f"{PROJECT}/dist/{package.name}")
+    host.run([f"{project}/lab/provision/{script}", project], timeout=PATIENCE)

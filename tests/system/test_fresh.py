@@ -1,0 +1,99 @@
+"""Installations that do not go the usual way, each on a fresh machine of its own, without a mesh."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.demo.stage import DESK
+from lab.hosts import services
+from lab.hosts.lab import Lab
+from lab.hosts.machine.host import SystemdHost
+from tests.system import operator, snapshot
+
+HOSTS = {"only nftables": "vm", "a full disk": "client", "masked": "docker"}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab("fresh", {"vm": "nftables", "client": "iptables", "docker": "iptables"})
+    lab.down()
+    lab.up()
+    services.start_application(lab.host("outside"))
+    yield lab
+    lab.down()
+
+
+def reaches_outside(host: SystemdHost) -> bool:
+    return "Welcome" in host.run(["curl", "-sS", "--max-time", "5", "http://outside.example/"]).stdout
+
+
+def test_a_machine_with_nftables_alone_takes_the_package_and_says_what_it_cannot_do_yet(
+    lab: Lab, package: Path
+) -> None:
+    host = lab.machine(HOSTS["only nftables"])
+    assert host.run(["sh", "-c", "command -v iptables"], check=False).stdout == ""
+    before = snapshot.take(host)
+    operator.install(host, package)
+    journal = operator.Journal(host)
+    host.run(["systemctl", "start", "istio"])
+    assert operator.active(host)["istio-agent"] == "active"
+    journal.until_said("istio-capture", "this host has nft but no iptables", "apt-get install iptables")
+    told = host.run(["systemctl", "status", "--no-pager", "istio-capture"]).stdout
+    assert "nothing is captured: this host has nft but no iptables" in told
+    assert reaches_outside(host)
+    assert host.run(["nft", "list", "ruleset"]).stdout == before.nftables
+    host.run(["dpkg", "--purge", "istio-agent"])
+    assert snapshot.traces(before, snapshot.take(host)) == []
+
+
+def test_a_disk_that_is_full_keeps_the_package_out_and_leaves_nothing_half_done(
+    lab: Lab, package: Path
+) -> None:
+    host = lab.machine(HOSTS["a full disk"])
+    before = snapshot.take(host)
+    name = operator.carry(host, package)
+    free = int(host.run(["df", "--output=avail", "--block-size=1M", "/"]).stdout.split()[-1])
+    host.run(["fallocate", "--length", f"{free - 60}M", "/var/filler"])
+    done = host.run(["dpkg", "-i", name], cwd=DESK, check=False)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert operator.version(host) in ("", "unknown ok not-installed", " not-installed")
+    listed = host.run(["systemctl", "list-unit-files", "istio*", "--no-legend"], check=False)
+    assert listed.stdout == ""
+    assert reaches_outside(host)
+    host.run(["rm", "/var/filler"])
+    assert snapshot.traces(before, snapshot.take(host)) == []
+
+    host.run(["dpkg", "-i", name], cwd=DESK)
+    assert host.run(["dpkg", "--audit"]).stdout == ""
+    assert "version" in host.run(["vmagent", "--version"]).stdout
+    host.run(["dpkg", "--purge", "istio-agent"])
+    assert snapshot.traces(before, snapshot.take(host)) == []
+
+
+def test_units_that_an_operator_has_masked_stay_masked_through_install_and_purge(
+    lab: Lab, package: Path
+) -> None:
+    host = lab.machine(HOSTS["masked"])
+    units = [f"{unit}.service" for unit in operator.UNITS]
+    host.run(["systemctl", "mask", *units])
+    before = snapshot.take(host)
+    operator.install(host, package)
+    assert [host.show(unit, "LoadState")["LoadState"] for unit in units] == ["masked", "masked"]
+    refused = host.run(["systemctl", "start", *units], check=False)
+    assert "masked" in refused.stderr
+    operator.install(host, package)
+    host.run(["dpkg", "--remove", "istio-agent"])
+    assert [host.show(unit, "LoadState")["LoadState"] for unit in units] == ["masked", "masked"]
+
+    operator.install(host, package)
+    host.run(["systemctl", "unmask", *units])
+    host.run(["systemctl", "start", *units])
+    assert operator.active(host)["istio-agent"] == "active"
+    assert reaches_outside(host)
+
+    host.run(["systemctl", "stop", *units])
+    host.run(["systemctl", "mask", *units])
+    host.run(["dpkg", "--purge", "istio-agent"])
+    assert snapshot.traces(before, snapshot.take(host)) == []
