@@ -1,7 +1,7 @@
 # What a person or CI wants of this tree, as words. The work is done in lab/setup, so that it can be read as a program.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup packagers demo deb test check bench proto lock clean
+.PHONY: help setup packagers demo lab deb test check bench proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,11 +15,17 @@ packagers: # and what it takes to make a package
 demo: setup ## plays the documents' story in front of you; KEEP=1 leaves the lab standing
 	@.venv/bin/lab demo $(if $(KEEP),--keep)
 
+lab: ## control plane, VM and client as Debian machines, the package installed; lab down takes them away
+	@lab/setup/setup.sh packaging machines
+	@packaging/deb/build.sh
+	@.venv/bin/lab up --machines
+
 deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 	@packaging/deb/build.sh
 
-test: packagers ## everything, in CI's order, as root
-	@lab/setup/test.sh format lint types unit flow netns package
+test: ## everything, in CI's order, as root
+	@lab/setup/setup.sh packaging machines scripts
+	@lab/setup/test.sh format lint types unit flow netns package system
 
 check: ## under a minute: format, lint, types, unit and architecture tests
 	@lab/setup/test.sh format lint types unit

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything a fresh Debian 12 needs to run the tests and the demo. A second run looks, finds it there, and is done.
 #
-#   setup.sh [packaging]    with a word, what that needs as well
+#   setup.sh [WORD...]      packaging, machines, scripts: what that needs as well
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 umask 022
@@ -20,9 +20,14 @@ PACKAGES=(
   groff-base
 )
 
+# Whether to make the trees that the lab's machines boot.
+MACHINES=
+
 for word in "$@"; do
   case $word in
     packaging) PACKAGES+=(debhelper lintian) ;;
+    machines) PACKAGES+=(debootstrap systemd-container) MACHINES=yes ;;
+    scripts) PACKAGES+=(shellcheck vagrant vagrant-libvirt) ;;
     *) echo "setup: unknown word $word" >&2 && exit 64 ;;
   esac
 done
@@ -98,6 +103,11 @@ project() {
   sha256sum pyproject.toml >"$stamp"
 }
 
+machines() {
+  say "Trees that machines boot (Debian 12, 270 MB)"
+  .venv/bin/python -m lab.hosts.machine.tree
+}
+
 agent() {
   say "The agent, as the package will install it"
   .venv/bin/python -m lab.setup.stage
@@ -108,3 +118,6 @@ debian_packages
 virtual_environment
 project
 agent
+if [[ -n $MACHINES ]]; then
+  machines
+fi

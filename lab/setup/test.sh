@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what CI runs, in its order, and says how many and how long: test.sh KIND...
-# Kinds: format lint types unit flow netns package. All of them run, also after one has failed; the exit status tells.
+# Kinds: format lint types unit flow netns package system. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -36,12 +36,26 @@ ready_for_netns() {
   return "$problems"
 }
 
+# Nor do the system tests, which build machines: what those of namespaces need, and this.
+ready_for_system() {
+  local problems=0
+  ready_for_netns || problems=1
+  for program in systemd-nspawn debootstrap dpkg-deb vagrant shellcheck; do
+    if ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
+      echo "system: $program is missing; lab/setup/setup.sh packaging machines scripts installs it" >&2
+      problems=1
+    fi
+  done
+  return "$problems"
+}
+
 run() {
   case $1 in
     format) .venv/bin/ruff format --check . ;;
     lint) .venv/bin/ruff check . ;;
     types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
     netns) ready_for_netns && pytest_kind netns ;;
+    system) ready_for_system && pytest_kind system ;;
     *) pytest_kind "$1" ;;
   esac
 }

@@ -3,7 +3,6 @@
 #
 #   VERSION=0.1.1      another version than vmagent.__version__ says: for trying an upgrade
 #   COMPRESSION=none   quickly, for trying things; xz otherwise
-#   DIST=DIRECTORY     somewhere else than dist
 #
 # Two builds of one commit are equal, byte for byte: times are those of the commit (SOURCE_DATE_EPOCH), byte code holds no
 # time and no place of the builder.
@@ -24,8 +23,7 @@ VERSION=${VERSION:-$(written_version)}
 COMPRESSION=${COMPRESSION:-xz}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 export VERSION COMPRESSION SOURCE_DATE_EPOCH
-DIST=${DIST:-dist}
-DEB=$DIST/istio-agent_${VERSION}_amd64.deb
+DEB=dist/istio-agent_${VERSION}_amd64.deb
 
 # Everything that ends in the package, as one number.
 fingerprint() {
@@ -95,7 +93,7 @@ stage_debian() {
 
 build() {
   rm -rf "$WORK"
-  mkdir -p "$WORK" "$DIST"
+  mkdir -p "$WORK" dist
   stage_tree
   stage_debian
   find "$SOURCE" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.demo.names import CONFIGURE, VM_ANSWER
-from lab.demo.stage import SCENARIO, Stage
+from lab.demo.names import VM_ANSWER
+from lab.demo.stage import Stage
 from lab.hosts.lab import Lab
 from lab.hosts.machine import provision
 from tests.conftest import ROOT
@@ -45,20 +45,21 @@ def test_the_scripts_can_be_run_again(stage: Stage, package: Path) -> None:
     provision.provision(stage.lab, package)
 
 
-def test_the_mesh_can_be_joined_by_hand(stage: Stage) -> None:
-    stage.lab.host("istiod").copy_in(SCENARIO / "workloadgroup.yaml", "/tmp/workloadgroup.yaml")
-    stage.lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
-    for file in ("namespace", "workloadgroup", "serviceentry"):
-        stage.mesh(f"apply -f {file}.yaml")
-    stage.type("istiod", f"{CONFIGURE} -f workloadgroup.yaml -o vm --autoregister")
-    stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-    for name in ("vm", "client"):
-        stage.carry(name, "istiod", name)
-        for command in operator.BLOCK:
-            if "dpkg" not in command:
-                stage.lab.host(name).run(["bash", "-c", command], cwd=f"/tmp/{name}")
-    for name in ("vm", "client"):
-        operator.until_joined(stage, name)
+def test_the_commands_of_the_page_on_the_lab_join_both(stage: Stage) -> None:
+    text = (ROOT / "docs" / "lab.md").read_text()
+    blocks: list[str] = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    (joining,) = [block for block in blocks if "systemctl start istio" in block]
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", joining],
+        cwd=ROOT,
+        env={**os.environ, "LAB_NAME": NAME},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith(f"{VM_ANSWER}\n")
     operator.until_answered(stage)
 
 

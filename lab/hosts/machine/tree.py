@@ -62,7 +62,7 @@ def layers(flavour: str) -> tuple[Path, ...]:
     if flavour not in FLAVOURS:
         raise LabError(f"there is no tree {flavour!r}", hint=f"one of: {', '.join(FLAVOURS)}")
     if not (home() / _DONE).exists():
-        raise LabError("the trees that machines boot from are not there", hint="lab/setup/setup.sh lab")
+        raise LabError("the trees that machines boot from are not there", hint="lab/setup/setup.sh machines")
     return home() / flavour, home() / "base"
 
 
