@@ -52,7 +52,7 @@ class Cli(click.Group):
 @click.option("--name", default="demo", envvar="LAB_NAME", help="Which lab; several may stand at a time.")
 @click.pass_context
 def main(ctx: click.Context, name: str) -> None:
-    """Hosts made of namespaces on one bridge, a control plane in one of them.
+    """Hosts on one bridge, made of namespaces or booting a Debian, a control plane in one of them.
 
     \b
       lab demo                              play the documents' story, step by step

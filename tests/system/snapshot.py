@@ -59,7 +59,7 @@ def take(host: SystemdHost) -> Snapshot:
         units=_told(host, "systemctl list-unit-files --no-legend; systemctl list-units --failed --no-legend"),
         sysctls=_sysctls(host),
         packages=_told(host, "dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\n'"),
-        routes=_told(host, "ip rule; ip -6 rule; ip route show table all; ip -br address"),
+        routes=_told(host, "ip rule; ip -6 rule; ip route show table all; ip -br address | sed 's/@if[0-9]*//'"),
         sockets=_told(host, "ss -Hlntu | awk '{print $1, $5}' | sort"),
         mounts=_told(host, "findmnt -rno TARGET,FSTYPE | grep -v credentials | sort"),
     )
