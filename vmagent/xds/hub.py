@@ -9,6 +9,7 @@ newest closes, those before it are ended: whoever of them still lives then comes
 """
 
 import logging
+from dataclasses import replace
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.latest import Latest
@@ -42,7 +43,7 @@ class Hub:
         self._wildcards = (types.CLUSTER, types.LISTENER) + ((types.NAME_TABLE,) if name_tables else ())
         self._session = Session(self._wildcards)
         self._names = NameTableIntercept()
-        self._compatibility: Compatibility | None = None
+        self._compatibility = Compatibility.untold()
         self._upstream: Outbox | None = None
         self._envoy: Outbox | None = None
         self._earlier: list[Outbox] = []
@@ -79,7 +80,7 @@ class Hub:
         if self._envoy is not None:
             log.warning("Envoy opened a second stream; the first one gets nothing more")
             self._earlier.append(self._envoy)
-        self._envoy, self._compatibility = Outbox(), None
+        self._envoy, self._compatibility = Outbox(), Compatibility.untold()
         self._handle(EnvoyOpened())
         return self._envoy
 
@@ -123,8 +124,16 @@ class Hub:
                     self.requests += 1
                     self._upstream.put(command)
                 case Give() if self._envoy is not None:
-                    self._envoy.put(self._compatibility.adapt(command) if self._compatibility else command)
+                    self._envoy.put(self._adapted(command))
                 case Take():
                     self._handle(self._names.take(command.update))
                 case _:
                     raise AssertionError(f"{command} without a stream to send it on")
+
+    def _adapted(self, give: Give) -> Give:
+        adapted = self._compatibility.adapt(give.type_url, give.resources, {})
+        return (
+            give
+            if adapted.resources is give.resources
+            else replace(give, resources=adapted.resources, raw=b"")
+        )

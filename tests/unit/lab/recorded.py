@@ -106,6 +106,14 @@ def differences(recorded: Json, ours: Json, path: str) -> Iterator[str]:
             yield f"{path}: istiod says {recorded!r}, we say {ours!r}"
 
 
+def stripped(resource: any_pb2.Any) -> Json:
+    """One resource as JSON, without what only Istio's Envoy has and the protocol that needs it."""
+    copy = any_pb2.Any()
+    copy.CopyFrom(resource)
+    _strip(copy)
+    return _plain(copy)
+
+
 def unexpected(found: list[str], allowed: tuple[Allowed, ...]) -> list[str]:
     return [line for line in found if not any(line.startswith(each.path) for each in allowed)]
 

@@ -1,0 +1,157 @@
+"""Adapts resources to one Envoy: the door of this room.
+
+Owns:      what becomes of a resource on its way to Envoy, and the account of what was taken out and refused.
+Does not:  keep earlier versions: whoever delivers resources holds the last good ones and hands them in.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from google.protobuf.message import DecodeError
+
+from vmagent._pb import wire_pb2 as wire
+from vmagent.xds import types
+from vmagent.xds.compatibility.alpn import Alpn
+from vmagent.xds.compatibility.catalogue import ALPN, METADATA_EXCHANGE, Extension
+from vmagent.xds.compatibility.clusters import Clusters
+from vmagent.xds.compatibility.loadable import Loadable
+from vmagent.xds.compatibility.places import RESOURCES
+from vmagent.xds.compatibility.rewriting import Indispensable, Rewriting
+from vmagent.xds.compatibility.scanning import Scan
+
+REMEDY: Final = "change the policy that asks for it, or run an Envoy that has it"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """This Envoy cannot have the resource: ``reason`` is for the control plane and the operator."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """``resources`` are what Envoy gets: the very mapping that was handed in where nothing changed.
+    ``refused`` are the names of those it cannot have, with the reason; in their places stand the last good
+    ones, where there are some.
+    """
+
+    resources: Mapping[str, bytes]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def objection(self) -> str:
+        """What the control plane is told; empty if there is nothing to object to."""
+        return "; ".join(f"{name}: {why}" for name, why in self.refused.items())
+
+
+class Compatibility:
+    """What one Envoy can load. One event loop only."""
+
+    def __init__(self, loadable: Loadable) -> None:
+        missing = loadable.missing
+        alpn = Alpn(lost=missing.issuperset(METADATA_EXCHANGE.types))
+        self._scan = Scan(loadable)
+        self._rewriting = Rewriting(loadable, alpn, self._took)
+        self._clusters = Clusters(self._rewriting, alpn, silent=missing.issuperset(ALPN.types))
+        self._type_url = ""
+        self._taken: defaultdict[Extension, set[str]] = defaultdict(set)
+        self._refused: defaultdict[str, dict[str, str]] = defaultdict(dict)
+
+    @classmethod
+    def of(cls, node: wire.Node) -> Self:
+        """From the node in Envoy's first request, which lists every extension compiled in. One that lists
+        none is taken to load everything.
+        """
+        return cls(Loadable.of(node))
+
+    @classmethod
+    def untold(cls) -> Self:
+        """No Envoy has said yet what it can load."""
+        return cls.of(wire.Node())
+
+    @property
+    def taken_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Extension to the short names of the resource types it was taken out of so far."""
+        return {
+            extension.name: tuple(sorted(map(types.short, urls))) for extension, urls in self._taken.items()
+        }
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """``Listener NAME`` to the reason, for each resource whose newest version this Envoy cannot have."""
+        return {
+            f"{types.short(url)} {name}": why
+            for url, refused in self._refused.items()
+            for name, why in refused.items()
+        }
+
+    def refused_of(self, type_url: str) -> Mapping[str, str]:
+        """The same for one type, by the names of its resources."""
+        return self._refused.get(type_url, {})
+
+    def adapt(
+        self,
+        type_url: str,
+        resources: Mapping[str, bytes],
+        good: Mapping[str, bytes],
+        *,
+        whole: bool = False,
+    ) -> Adaptation:
+        """All of one response. ``good`` are the last versions that an Envoy has accepted; ``whole``: there
+        are no resources of this type but these.
+        """
+        if type_url not in RESOURCES:
+            return Adaptation(resources)
+        changed: dict[str, bytes] = {}
+        refused: dict[str, str] = {}
+        for name, value in resources.items():
+            adapted = self.resource(type_url, value)
+            if isinstance(adapted, Refusal):
+                refused[name] = adapted.reason
+                changed[name] = self._last_good(type_url, good.get(name, b""))
+            elif adapted is not value:
+                changed[name] = adapted
+        known = self._refused[type_url]
+        for name in [name for name in known if whole or name in resources]:
+            del known[name]
+        known |= refused
+        if not changed:
+            return Adaptation(resources)
+        left = {name: value for name, value in {**resources, **changed}.items() if value}
+        return Adaptation(left, refused)
+
+    def concerned(self, type_url: str, data: bytes) -> bool:
+        """Whether some resource of this type in ``data``, a whole response say, may have to change."""
+        return type_url in RESOURCES and self._scan.suspicious(data)
+
+    def resource(self, type_url: str, value: bytes) -> bytes | Refusal:
+        """One resource as this Envoy can load it: the same object where there is nothing to change, empty
+        where nothing is left of it. What cannot be read goes out as it came: Envoy rejects it, and
+        the control plane hears of that.
+        """
+        kind = RESOURCES.get(type_url)
+        if kind is None or not self._scan.suspicious(value):
+            return value
+        self._type_url = type_url
+        try:
+            if kind is wire.Cluster:
+                return self._clusters.rewrite(value)
+            return self._rewriting.part(kind, value) or b""
+        except DecodeError:
+            return value
+        except Indispensable as why:
+            return Refusal(f"{why}; {REMEDY}")
+
+    def forget(self, type_url: str, name: str) -> None:
+        """The resource is gone, and with it its refusal."""
+        self._refused[type_url].pop(name, None)
+
+    def _last_good(self, type_url: str, value: bytes) -> bytes:
+        adapted = self.resource(type_url, value)
+        return b"" if isinstance(adapted, Refusal) else adapted
+
+    def _took(self, extension: Extension) -> None:
+        self._taken[extension].add(self._type_url)
