@@ -9,7 +9,7 @@ newest closes, those before it are ended: whoever of them still lives then comes
 """
 
 import logging
-from dataclasses import replace
+from collections.abc import Mapping
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.latest import Latest
@@ -43,7 +43,6 @@ class Hub:
         self._wildcards = (types.CLUSTER, types.LISTENER) + ((types.NAME_TABLE,) if name_tables else ())
         self._session = Session(self._wildcards)
         self._names = NameTableIntercept()
-        self._compatibility = Compatibility.untold()
         self._upstream: Outbox | None = None
         self._envoy: Outbox | None = None
         self._earlier: list[Outbox] = []
@@ -66,6 +65,16 @@ class Hub:
         """Short type name to the version last accepted, for the status document."""
         return {types.short(url): version for url, version in self._session.versions.items()}
 
+    @property
+    def taken_out(self) -> Mapping[str, tuple[str, ...]]:
+        """Extension to the short names of the resource types it was taken out of for this Envoy."""
+        return self._session.compatibility.taken_out
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """``Listener NAME`` to the reason, for each resource whose newest version this Envoy cannot have."""
+        return self._session.compatibility.refused
+
     def open_upstream(self) -> Outbox:
         self._upstream = Outbox()
         self._handle(UpstreamOpened())
@@ -80,7 +89,7 @@ class Hub:
         if self._envoy is not None:
             log.warning("Envoy opened a second stream; the first one gets nothing more")
             self._earlier.append(self._envoy)
-        self._envoy, self._compatibility = Outbox(), Compatibility.untold()
+        self._envoy = Outbox()
         self._handle(EnvoyOpened())
         return self._envoy
 
@@ -108,7 +117,7 @@ class Hub:
         if outbox is not self._envoy:
             return
         if node.extensions:
-            self._compatibility = Compatibility.of(node)
+            self._session.compatibility = Compatibility.of(node)
         if request.error:
             log.warning("Envoy rejected %s: %s", types.short(request.type_url), request.error)
         self._handle(request)
@@ -124,16 +133,10 @@ class Hub:
                     self.requests += 1
                     self._upstream.put(command)
                 case Give() if self._envoy is not None:
-                    self._envoy.put(self._adapted(command))
+                    for name, why in command.refused.items():
+                        log.warning("kept from Envoy: %s %s: %s", types.short(command.type_url), name, why)
+                    self._envoy.put(command)
                 case Take():
                     self._handle(self._names.take(command.update))
                 case _:
                     raise AssertionError(f"{command} without a stream to send it on")
-
-    def _adapted(self, give: Give) -> Give:
-        adapted = self._compatibility.adapt(give.type_url, give.resources, {})
-        return (
-            give
-            if adapted.resources is give.resources
-            else replace(give, resources=adapted.resources, raw=b"")
-        )

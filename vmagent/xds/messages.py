@@ -4,7 +4,7 @@ Does not:  know how any of it looks on the wire (sotw.py).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Events
 
@@ -96,6 +96,10 @@ class Give:
     nonce: str
     resources: Mapping[str, bytes]
     raw: bytes = b""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Resources whose newest version this Envoy cannot have, with the reason; their last good ones are in
+    ``resources``, where there are some.
+    """
 
 
 @dataclass(frozen=True, slots=True)

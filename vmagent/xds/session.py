@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vmagent.xds import types
+from vmagent.xds.compatibility import Compatibility
 from vmagent.xds.messages import (
     Ask,
     Command,
@@ -61,6 +62,8 @@ class _Type:
     """Nonces on this Envoy stream, oldest first, with the upstream nonce that an answer settles (empty: of no
     live stream). The newest stays once it is answered, as None: later requests repeat it.
     """
+    objections: dict[str, str] = field(default_factory=dict)
+    """What the agent itself rejects of those, by nonce: of no use to this Envoy, whatever it answers."""
 
     def wants(self, name: str) -> bool:
         return not self.names or name in self.names or EVERYTHING in self.names
@@ -73,6 +76,8 @@ class Session:
 
     def __init__(self, wildcards: tuple[str, ...]) -> None:
         self._types: dict[str, _Type] = {url: _Type(asked=True) for url in wildcards}
+        self.compatibility = Compatibility.untold()
+        """What the connected Envoy can load."""
         self._health: Health | None = None
         self._upstream = False
         self._serial = 0
@@ -153,9 +158,10 @@ class Session:
     # --- Envoy
 
     def _forget_envoy(self) -> list[Command]:
+        self.compatibility = Compatibility.untold()
         for state in self._types.values():
             state.subscribed = state.works = False
-            state.fallback, state.given = "", {}
+            state.fallback, state.given, state.objections = "", {}, {}
         return []
 
     def _request(self, request: Request) -> list[Command]:
@@ -176,11 +182,13 @@ class Session:
         newest = next(reversed(state.given))
         while (oldest := next(iter(state.given))) != request.nonce:
             del state.given[oldest]
-        covers = state.given[request.nonce]
+            state.objections.pop(oldest, None)
+        covers, ours = state.given[request.nonce], state.objections.pop(request.nonce, "")
         if request.nonce != newest:  # overtaken: the next request says all that matters, but for an objection
             del state.given[request.nonce]
-            objection = Ask(request.type_url, state.names, state.accepted, covers or "", request.error)
-            return self._ask(objection) if covers and request.error else []
+            error = request.error or ours
+            objection = Ask(request.type_url, state.names, state.accepted, covers or "", error)
+            return self._ask(objection) if covers and error else []
         if covers is None:
             return self._want(request, state)
         state.given[newest] = None
@@ -189,21 +197,27 @@ class Session:
             return self._rejected(request, state, covers, news)
         state.works = True
         if newest != state.fallback:
-            state.good, state.accepted = dict(state.held), state.version
+            state.good = self._good(request.type_url, state)
+            state.accepted = state.accepted if ours else state.version
+        if ours:
+            return self._objected(request.type_url, state, covers, ours, news)
         return self._settle(request.type_url, covers, "") or self._tell(request.type_url, state, news)
 
     def _rejected(self, request: Request, state: _Type, covers: str, news: bool) -> list[Command]:
-        """istiod takes no names from a rejection, so names it may not know follow in a request of their own.
-        An Envoy that has nothing yet gets what the last one accepted.
-        """
+        """An Envoy that has nothing yet gets what the last one accepted."""
         url = request.type_url
-        commands = self._settle(url, covers, request.error)
-        commands += self._tell(url, state, news or bool(state.doubtful))
+        commands = self._objected(url, state, covers, request.error, news)
         if not state.works and not state.fallback and state.good not in (None, state.held):
             fallback = self._give(url, state, "", state.good, version=state.accepted)
             state.fallback = fallback.nonce
             commands.append(fallback)
         return commands
+
+    def _objected(self, url: str, state: _Type, covers: str, error: str, news: bool) -> list[Command]:
+        """istiod takes no names from a rejection, so names it may not know follow in a request of their
+        own.
+        """
+        return self._settle(url, covers, error) + self._tell(url, state, news or bool(state.doubtful))
 
     def _want(self, request: Request, state: _Type) -> list[Command]:
         """Tell upstream which names Envoy wants, if that is news to it."""
@@ -219,6 +233,8 @@ class Session:
         if state.asked and request.names == state.names:
             return False
         first, added = not state.asked, request.names - state.names
+        for name in state.names - request.names:
+            self.compatibility.forget(request.type_url, name)
         state.asked, state.names = first or bool(request.names), request.names
         state.doubtful = (state.doubtful | added) & request.names if state.nonce else frozenset()
         if not state.asked:
@@ -247,5 +263,30 @@ class Session:
         nonce = str(self._serial)
         state.given[nonce] = covers
         if len(state.given) > MOST_UNANSWERED:
-            del state.given[next(iter(state.given))]
-        return Give(url, state.version if version is None else version, nonce, resources, raw)
+            oldest = next(iter(state.given))
+            del state.given[oldest]
+            state.objections.pop(oldest, None)
+        give = Give(url, state.version if version is None else version, nonce, resources, raw)
+        return self._adapted(give, state)
+
+    def _adapted(self, give: Give, state: _Type) -> Give:
+        """As this Envoy can load it."""
+        adapted = self.compatibility.adapt(
+            give.type_url, give.resources, state.good or {}, whole=give.type_url in types.WHOLE
+        )
+        if adapted.resources is give.resources:
+            return give
+        if adapted.refused:
+            state.objections[give.nonce] = adapted.objection
+        return replace(give, resources=adapted.resources, raw=b"", refused=adapted.refused)
+
+    def _good(self, url: str, state: _Type) -> dict[str, bytes]:
+        """What Envoy has now: what is held, but for the resources that were kept from it."""
+        good = dict(state.held)
+        for name in self.compatibility.refused_of(url):
+            last = (state.good or {}).get(name)
+            if last is None:
+                good.pop(name, None)
+            elif name in good:
+                good[name] = last
+        return good
