@@ -5,30 +5,29 @@ One Envoy plays all recordings, each as a change of the one before.
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
 from cryptography import x509
-from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2
 
 from lab.controlplane import type_urls
 from lab.controlplane.snapshot.packing import pack
 from tests.authority import Authority
 from tests.conftest import RECORDINGS
-from tests.flow.envoy.parts import SERVICE, real, supervised
-from tests.flow.xds.machine import Machine, until
+from tests.flow.envoy.parts import real, supervised
+from tests.flow.xds.machine import Machine
+from tests.flow.xds.plane import PATIENCE, Resources, named, plane_on
 from vmagent.identity.credential import Credential
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.identity.trust import Roots
-from vmagent.xds import sotw
 
-RECORDED = sorted(path.parent for path in (RECORDINGS / "istiod-1.29.6").glob("*/*/cds.pb"))
+ISTIOD = RECORDINGS / "istiod-1.29.6"
+RECORDED = sorted(path.parent for path in ISTIOD.glob("*/*/cds.pb"))
+DELTA = sorted(ISTIOD.glob("delta-session/*-response.pb"))
 FILES = {
     type_urls.CLUSTER: "cds.pb",
     type_urls.ENDPOINT: "eds.pb",
@@ -36,94 +35,36 @@ FILES = {
     type_urls.ROUTE: "rds.pb",
     type_urls.NAME_TABLE: "nds.pb",
 }
-PATIENCE = 10.0
 
 
-def recorded(folder: Path, url: str) -> dict[str, Any]:
-    path = folder / FILES[url]
-    if not path.exists():
-        return {}
-    response = discovery_pb2.DiscoveryResponse.FromString(path.read_bytes())
-    found = {sotw.resource_name(each.value): each for each in response.resources}
-    return {name: _unbound(each) for name, each in found.items()} if url == type_urls.LISTENER else found
+def recorded(folder: Path) -> Resources:
+    found = {url: folder / file for url, file in FILES.items()}
+    return {url: _resources(path) if path.exists() else {} for url, path in found.items()}
 
 
-def _unbound(resource: Any) -> Any:
-    """Its port may be somebody else's here."""
+def _resources(path: Path) -> dict[str, any_pb2.Any]:
+    return named(*map(_unbound, discovery_pb2.DiscoveryResponse.FromString(path.read_bytes()).resources))
+
+
+def incrementally() -> Iterator[Resources]:
+    """All there was after each response of the recorded delta session."""
+    held: dict[str, dict[str, any_pb2.Any]] = {url: {} for url in FILES}
+    for path in DELTA:
+        response = discovery_pb2.DeltaDiscoveryResponse.FromString(path.read_bytes())
+        of_type = held[response.type_url]
+        for name in response.removed_resources:
+            of_type.pop(name, None)
+        of_type |= {each.name: _unbound(each.resource) for each in response.resources}
+        yield {url: dict(resources) for url, resources in held.items()}
+
+
+def _unbound(resource: any_pb2.Any) -> any_pb2.Any:
+    """The port of a listener may be somebody else's here."""
+    if resource.type_url != type_urls.LISTENER:
+        return resource
     listener = Listener.FromString(resource.value)
     listener.bind_to_port.value = False
     return pack(listener)
-
-
-class Istiod:
-    """Plays recordings to one stream."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.accepted: dict[str, int] = {}
-        self.rejected: list[str] = []
-        self._names: dict[str, list[str]] = {}
-        self._resources: dict[str, dict[str, Any]] = {}
-        self._context: Any = None
-        self._turn = asyncio.Lock()
-
-    async def stream(self, requests: AsyncIterator[bytes], context: Any) -> None:
-        self._context = context
-        async for data in requests:
-            request = discovery_pb2.DiscoveryRequest.FromString(data)
-            url, names = request.type_url, list(request.resource_names)
-            if request.HasField("error_detail"):
-                self.rejected.append(f"{url}: {request.error_detail.message}")
-            if request.response_nonce:
-                self.accepted[url] = int(request.version_info or 0)
-            if self._names.get(url) != names:
-                self._names[url] = names
-                await self._answer(url)
-
-    async def play(self, folder: Path) -> None:
-        """Returns when Envoy has accepted or rejected all of it."""
-        self.version += 1
-        self._resources = {url: recorded(folder, url) for url in FILES}
-        for url in type_urls.PUSH_ORDER:
-            if url in self._names:
-                await self._answer(url)
-        await until(lambda: self.rejected or self._settled(), within=PATIENCE)
-
-    def _settled(self) -> bool:
-        """Envoy keeps its word on clusters while one of them warms, as one does whose secret nobody here
-        serves; the clusters went out first, so it has judged them all the same, and its statistics tell.
-        """
-        asked = {url for url, names in self._names.items() if names or url in type_urls.WILDCARD}
-        return len(asked) >= 3 and all(
-            self.accepted.get(url) == self.version for url in (asked & FILES.keys()) - {type_urls.CLUSTER}
-        )
-
-    async def _answer(self, url: str) -> None:
-        async with self._turn:
-            known = self._resources.get(url)
-            if known is None:
-                return
-            chosen = list(known.values())
-            if url == type_urls.ENDPOINT:
-                names = self._names[url]
-                chosen = [known.get(name) or pack(ClusterLoadAssignment(cluster_name=name)) for name in names]
-            elif url == type_urls.ROUTE:
-                chosen = [known[name] for name in self._names[url] if name in known]
-            response = discovery_pb2.DiscoveryResponse(
-                type_url=url, version_info=str(self.version), nonce=f"{url}{self.version}", resources=chosen
-            )
-            await self._context.write(response.SerializeToString())
-
-
-@pytest.fixture
-async def istiod() -> AsyncIterator[tuple[Istiod, int]]:
-    istiod, server = Istiod(), grpc.aio.server()
-    method = {"StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(istiod.stream)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, method),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield istiod, port
-    await server.stop(None)
 
 
 def credential() -> Credential:
@@ -149,19 +90,27 @@ def statistics(admin: int) -> dict[str, int]:
 
 
 @pytest.mark.skipif(not RECORDED, reason="../shared/recordings is not present")
-async def test_a_stock_envoy_takes_all_that_a_real_istiod_sent(
-    istiod: tuple[Istiod, int], tmp_path: Path
-) -> None:
-    plane, port = istiod
-    mine = Machine(folder=tmp_path, port=port, roots=Roots(pem=b"", path=Path("none")), tls=False)
-    mine.credentials.publish(credential())
+async def test_a_stock_envoy_takes_all_that_a_real_istiod_sent(tmp_path: Path) -> None:
     config = real(tmp_path)
-    async with mine.running(), supervised(config):
-        for folder in RECORDED:
-            await plane.play(folder)
-            assert plane.rejected == [], f"{folder.parent.name}/{folder.name}"
-        counters = await asyncio.to_thread(statistics, config.ports.admin)
-    assert plane.version == len(RECORDED)
+    played = {f"{folder.parent.name}/{folder.name}": recorded(folder) for folder in RECORDED}
+    played |= {f"delta-session, state {number}": each for number, each in enumerate(incrementally(), 1)}
+    async with plane_on("127.0.0.1:0") as (plane, port):
+        mine = Machine(folder=tmp_path, port=port, roots=Roots(pem=b"", path=Path("none")), tls=False)
+        mine.credentials.publish(credential())
+        async with mine.running(), supervised(config):
+            for name, resources in played.items():
+                await plane.play(resources)
+                assert plane.rejected == [], name
+            counters = await asyncio.to_thread(statistics, config.ports.admin)
+            taken_out, refused = mine.hub.taken_out, mine.hub.refused
+    assert plane.version == len(RECORDED) + len(DELTA)
+    assert not refused
+    assert set(taken_out) == {
+        "istio.alpn",
+        "istio.metadata_exchange",
+        "istio.metadata_exchange (HTTP)",
+        "istio.stats",
+    }
     assert counters["cluster_manager.cds.update_success"] >= len(RECORDED)
     assert counters["listener_manager.lds.update_success"] >= len(RECORDED)
     assert not {name: count for name, count in counters.items() if "update_rejected" in name and count}

@@ -194,7 +194,7 @@ def extension_config_default(extensions: Extensions) -> Listener:
     filters = [
         HttpFilter(
             name=name,
-            config_discovery=ExtensionConfigSource(type_urls=[_inner(config)], default_config=config),
+            config_discovery=ExtensionConfigSource(type_urls=[inner_type(config)], default_config=config),
         )
         for name, config in extensions.items()
     ]
@@ -242,7 +242,7 @@ def _config(name: str, config: any_pb2.Any) -> TypedExtensionConfig:
     return TypedExtensionConfig(name=name, typed_config=config)
 
 
-def _inner(config: any_pb2.Any) -> str:
+def inner_type(config: any_pb2.Any) -> str:
     return (
         TypedStruct.FromString(config.value).type_url if "TypedStruct" in config.type_url else config.type_url
     )
