@@ -96,6 +96,8 @@ class Meter:
             xds_requests=of.hub.requests,
             xds_responses=of.hub.responses,
             config_received=self._received,
+            taken_out=tuple(of.hub.taken_out),
+            refused=len(of.hub.refused),
             envoy_ready=envoy is not None and envoy.ready,
             envoy_restarts=envoy.restarts if envoy else 0,
             dns=_dns(of.dns) if of.dns else None,

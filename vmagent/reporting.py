@@ -64,6 +64,8 @@ def facts(known: Known) -> document.Facts:
         secrets=known.secrets.summary,
         trouble={part: why for part, why in _trouble(known).items() if why},
         xds_versions=known.hub.versions,
+        taken_out=known.hub.taken_out,
+        refused=document.few(known.hub.refused),
         envoy=known.envoy_trouble() or "serving",
         dns=f"{len(known.hub.tables.value or ())} names of the mesh" if known.config.dns.enabled else "off",
         health=_health(known),

@@ -5,7 +5,7 @@ what Istio's agent does not say begins with ``vmagent_``. Unlike there, a counte
 0: a rate over something that was absent is nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from vmagent.status.exposition import Kind, Metric, Sample, histogram
@@ -51,6 +51,10 @@ class Readings:
     xds_responses: int = 0
     config_received: float | None = None
     """When the control plane last sent something."""
+    taken_out: Collection[str] = ()
+    """Extensions that this Envoy lacks and does without."""
+    refused: int = 0
+    """Resources that this Envoy cannot have."""
     envoy_ready: bool = False
     envoy_restarts: int = 0
     dns: DnsReadings | None = None
@@ -135,6 +139,17 @@ def _mesh(now: Readings) -> Iterator[Metric]:
     )
     yield _gauge(
         "vmagent_control_plane_connected", "1: a stream to the control plane is open.", now.connected
+    )
+    if now.taken_out:
+        yield _by(
+            "vmagent_xds_extensions_taken_out",
+            "1: Envoy lacks the extension, which was taken out of what it is sent.",
+            "extension",
+            dict.fromkeys(now.taken_out, 1),
+            kind="gauge",
+        )
+    yield _gauge(
+        "vmagent_xds_resources_refused", "Resources whose newest version Envoy cannot have.", now.refused
     )
     if now.config_received is not None:
         age = max(0.0, now.now - now.config_received)

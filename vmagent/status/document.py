@@ -7,6 +7,7 @@ Does not:  know any part of the agent; agent.py hands over facts. Holds no secre
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ SIDECAR, ROUTER = "sidecar", "router"
 
 LARGEST: Final = 1 << 20
 """Bytes: a thousand times what it usually has."""
+
+MOST_REFUSED: Final = 20
+"""Refusals that are told one by one: one policy refuses every listener of a mesh, for one reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,10 @@ class Facts:
     trouble: Mapping[str, str] = field(default_factory=dict)
     """Part name to what is wrong with it now although its gate may be open (a lost control plane, say)."""
     xds_versions: Mapping[str, str] = field(default_factory=dict)
+    taken_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Extension that this Envoy lacks and does without, to the types of resources it was in."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Resource that this Envoy cannot have, to the reason."""
     envoy: str = ""
     dns: str = ""
     health: str = ""
@@ -54,6 +62,13 @@ def ready(document: Mapping[str, Any]) -> bool:
 
 def is_router(document: Mapping[str, Any]) -> bool:
     return document.get("role") == ROUTER
+
+
+def few(refused: Mapping[str, str]) -> dict[str, str]:
+    """The first of them, and how many more there are."""
+    more = len(refused) - MOST_REFUSED
+    told = dict(islice(refused.items(), MOST_REFUSED))
+    return {**told, f"{more} more": "as these"} if more > 0 else told
 
 
 def write(directory: Path, facts: Facts) -> bool:
@@ -106,11 +121,15 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
         "secrets": document.get("secrets", ""),  # an agent from before an upgrade has none
         "control plane": _control_plane(document),
         "envoy": document["envoy"],
+        "does without": ", ".join(
+            f"{extension} ({', '.join(kinds)})" for extension, kinds in document.get("taken_out", {}).items()
+        ),
         "dns": document["dns"],
         "application": document["health"],
         "capture": _NOT_CAPTURED if router else _capture(capture),
     }
     lines += ["", *(f"{name:<14} {text}" for name, text in details.items() if text)]
+    lines += [f"{'refused':<14} {resource}: {why}" for resource, why in document.get("refused", {}).items()]
     return lines + [f"{'trouble':<14} {part}: {why}" for part, why in document["trouble"].items()]
 
 

@@ -68,12 +68,12 @@ class Hub:
     @property
     def taken_out(self) -> Mapping[str, tuple[str, ...]]:
         """Extension to the short names of the resource types it was taken out of for this Envoy."""
-        return self._session.compatibility.taken_out
+        return self._session.compatibility.account.taken_out
 
     @property
     def refused(self) -> Mapping[str, str]:
         """``Listener NAME`` to the reason, for each resource whose newest version this Envoy cannot have."""
-        return self._session.compatibility.refused
+        return self._session.compatibility.account.refused
 
     def open_upstream(self) -> Outbox:
         self._upstream = Outbox()

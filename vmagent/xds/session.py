@@ -233,8 +233,7 @@ class Session:
         if state.asked and request.names == state.names:
             return False
         first, added = not state.asked, request.names - state.names
-        for name in state.names - request.names:
-            self.compatibility.forget(request.type_url, name)
+        self.compatibility.forget(request.type_url, state.names - request.names)
         state.asked, state.names = first or bool(request.names), request.names
         state.doubtful = (state.doubtful | added) & request.names if state.nonce else frozenset()
         if not state.asked:
@@ -283,7 +282,7 @@ class Session:
     def _good(self, url: str, state: _Type) -> dict[str, bytes]:
         """What Envoy has now: what is held, but for the resources that were kept from it."""
         good = dict(state.held)
-        for name in self.compatibility.refused_of(url):
+        for name in self.compatibility.account.refused_of(url):
             last = (state.good or {}).get(name)
             if last is None:
                 good.pop(name, None)

@@ -19,6 +19,8 @@ LATER = replace(
     terminations={"error": 2},
     config_received=990.0,
     healthy=False,
+    taken_out=("istio.alpn", "istio.stats"),
+    refused=3,
     dns=DnsReadings(
         requests=5,
         upstream_requests=3,
@@ -87,6 +89,8 @@ def test_states_are_zero_or_one() -> None:
     assert found['vmagent_gate_open{gate="xds"}'] == "1"
     assert found['vmagent_gate_open{gate="envoy"}'] == "0"
     assert found["vmagent_application_healthy"] == "0"
+    assert found['vmagent_xds_extensions_taken_out{extension="istio.stats"}'] == "1"
+    assert found["vmagent_xds_resources_refused"] == "3"
     assert found["vmagent_config_age_seconds"] == "10"
 
 

@@ -79,6 +79,25 @@ def test_trouble_shows_although_every_gate_is_open() -> None:
     assert document.sentence(troubled).endswith("; xds: connection refused")
 
 
+def test_what_envoy_does_without_and_what_it_cannot_have_is_shown() -> None:
+    lacking = replace(
+        SERVING,
+        taken_out={"istio.alpn": ("Listener",), "istio.metadata_exchange": ("Cluster", "Listener")},
+        refused={"Listener virtualInbound": "istio_authn is not in this Envoy"},
+    )
+    shown = document.screen(asdict(lacking), "open")
+    assert "does without   istio.alpn (Listener), istio.metadata_exchange (Cluster, Listener)" in shown
+    assert shown[-1] == "refused        Listener virtualInbound: istio_authn is not in this Envoy"
+
+
+def test_refusals_without_end_are_counted() -> None:
+    many = {f"Listener {number}": "no" for number in range(document.MOST_REFUSED + 5)}
+    told = document.few(many)
+    assert len(told) == document.MOST_REFUSED + 1
+    assert "5 more" in told
+    assert document.few({"Listener 1": "no"}) == {"Listener 1": "no"}
+
+
 def test_one_sentence_says_who_we_are_or_what_is_missing() -> None:
     assert document.sentence(SERVING) == (
         "serving as spiffe://cluster.local/ns/istio-demo/sa/vm; certificate good until 2027-01-15T08:00:00Z"

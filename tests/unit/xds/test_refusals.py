@@ -73,14 +73,14 @@ def test_the_last_good_version_stays_while_all_others_go_on() -> None:
     assert relay.given == {"checked": good, "other": second}
     assert (relay.said.version, relay.said.nonce) == ("1", "n2")
     assert relay.said.error.startswith(f"checked: {WHY}; ")
-    assert list(relay.session.compatibility.refused) == ["Listener checked"]
+    assert list(relay.session.compatibility.account.refused) == ["Listener checked"]
 
     relay.update("3", checked=listener("istio_authn", mark="3"), other=first)
     assert relay.given == {"checked": good, "other": first}
     relay.update("4", checked=first, other=first)
     assert relay.given == {"checked": first, "other": first}
     assert (relay.said.version, relay.said.nonce, relay.said.error) == ("4", "n4", "")
-    assert not relay.session.compatibility.refused
+    assert not relay.session.compatibility.account.refused
 
 
 def test_what_never_had_a_good_version_is_left_out() -> None:
@@ -91,7 +91,7 @@ def test_what_never_had_a_good_version_is_left_out() -> None:
     assert relay.said.error.startswith("checked: ")
     relay.update("2", other=listener())
     assert (relay.said.version, relay.said.error) == ("2", "")
-    assert not relay.session.compatibility.refused, "what is no more is refused no more"
+    assert not relay.session.compatibility.account.refused, "what is no more is refused no more"
 
 
 def test_the_next_envoy_gets_what_the_last_one_had_or_the_newest_if_it_can_have_it() -> None:
@@ -103,7 +103,7 @@ def test_the_next_envoy_gets_what_the_last_one_had_or_the_newest_if_it_can_have_
     assert relay.given == {"checked": listener(mark="good")}
     relay.envoy(ISTIOS)
     assert relay.given == {"checked": listener("istio_authn")}
-    assert not relay.session.compatibility.refused
+    assert not relay.session.compatibility.account.refused
 
 
 def test_routes_are_refused_one_by_one() -> None:
@@ -116,9 +116,9 @@ def test_routes_are_refused_one_by_one() -> None:
     relay.update("3", **{"90": routes("envoy.cors")})
     assert relay.given == {"90": routes("envoy.cors")}
     assert relay.said.error == "", "the refusal was heard, and this update is fine"
-    assert list(relay.session.compatibility.refused) == ["RouteConfiguration 80"]
+    assert list(relay.session.compatibility.account.refused) == ["RouteConfiguration 80"]
     relay.happens(Request(RDS, frozenset({"90"}), relay.gives[-1].nonce))
-    assert not relay.session.compatibility.refused, "nobody wants it any more"
+    assert not relay.session.compatibility.account.refused, "nobody wants it any more"
 
 
 def test_an_envoy_that_rejects_the_rest_is_heard_instead() -> None:

@@ -4,15 +4,14 @@ Owns:      what becomes of a resource on its way to Envoy, and the account of wh
 Does not:  keep earlier versions: whoever delivers resources holds the last good ones and hands them in.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
 from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
-from vmagent.xds import types
+from vmagent.xds.compatibility.account import Account
 from vmagent.xds.compatibility.alpn import Alpn
 from vmagent.xds.compatibility.catalogue import ALPN, METADATA_EXCHANGE, Extension
 from vmagent.xds.compatibility.clusters import Clusters
@@ -57,8 +56,7 @@ class Compatibility:
         self._rewriting = Rewriting(loadable, alpn, self._took)
         self._clusters = Clusters(self._rewriting, alpn, silent=missing.issuperset(ALPN.types))
         self._type_url = ""
-        self._taken: defaultdict[Extension, set[str]] = defaultdict(set)
-        self._refused: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self.account = Account()
 
     @classmethod
     def of(cls, node: wire.Node) -> Self:
@@ -71,26 +69,6 @@ class Compatibility:
     def untold(cls) -> Self:
         """No Envoy has said yet what it can load."""
         return cls.of(wire.Node())
-
-    @property
-    def taken_out(self) -> Mapping[str, tuple[str, ...]]:
-        """Extension to the short names of the resource types it was taken out of so far."""
-        return {
-            extension.name: tuple(sorted(map(types.short, urls))) for extension, urls in self._taken.items()
-        }
-
-    @property
-    def refused(self) -> Mapping[str, str]:
-        """``Listener NAME`` to the reason, for each resource whose newest version this Envoy cannot have."""
-        return {
-            f"{types.short(url)} {name}": why
-            for url, refused in self._refused.items()
-            for name, why in refused.items()
-        }
-
-    def refused_of(self, type_url: str) -> Mapping[str, str]:
-        """The same for one type, by the names of its resources."""
-        return self._refused.get(type_url, {})
 
     def adapt(
         self,
@@ -114,10 +92,7 @@ class Compatibility:
                 changed[name] = self._last_good(type_url, good.get(name, b""))
             elif adapted is not value:
                 changed[name] = adapted
-        known = self._refused[type_url]
-        for name in [name for name in known if whole or name in resources]:
-            del known[name]
-        known |= refused
+        self.account.looked_at(type_url, resources, refused, whole=whole)
         if not changed:
             return Adaptation(resources)
         left = {name: value for name, value in {**resources, **changed}.items() if value}
@@ -145,13 +120,13 @@ class Compatibility:
         except Indispensable as why:
             return Refusal(f"{why}; {REMEDY}")
 
-    def forget(self, type_url: str, name: str) -> None:
-        """The resource is gone, and with it its refusal."""
-        self._refused[type_url].pop(name, None)
+    def forget(self, type_url: str, names: Iterable[str]) -> None:
+        """These resources are gone, and with them their refusals."""
+        self.account.looked_at(type_url, names, {})
 
     def _last_good(self, type_url: str, value: bytes) -> bytes:
         adapted = self.resource(type_url, value)
         return b"" if isinstance(adapted, Refusal) else adapted
 
     def _took(self, extension: Extension) -> None:
-        self._taken[extension].add(self._type_url)
+        self.account.took(extension, self._type_url)

@@ -51,7 +51,7 @@ def test_what_observes_is_taken_out_and_all_around_it_stays(place: Builder) -> N
     found = adapted(compatibility, place({**KEPT, **OUT}))
     expected = place(KEPT)
     assert as_message(found, expected) == plain(expected)
-    assert set(compatibility.taken_out) == {"istio.stats", "istio.metadata_exchange (HTTP)"}
+    assert set(compatibility.account.taken_out) == {"istio.stats", "istio.metadata_exchange (HTTP)"}
 
 
 @everywhere

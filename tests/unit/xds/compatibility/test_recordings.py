@@ -42,7 +42,7 @@ def test_a_stock_envoy_gets_it_without_istios_extensions_and_without_any_other_c
         assert stripped(any_pb2.Any(type_url=each.type_url, value=adapted)) == stripped(each)
         assert not [word for word in (*ISTIO_TYPES, "istio.stats", "istio.alpn") if word.encode() in adapted]
         assert _entries(adapted) == 0
-    assert not compatibility.refused
+    assert not compatibility.account.refused
 
 
 @pytest.mark.parametrize("path", [*WHOLE, *DELTA], ids=name)
@@ -53,7 +53,7 @@ def test_istios_envoy_gets_every_byte_as_it_came(path: Path, says: str) -> None:
     for each in resources(path):
         value = each.value
         assert compatibility.resource(each.type_url, value) is value
-    assert not compatibility.taken_out
+    assert not compatibility.account.taken_out
 
 
 def test_the_account_tells_what_was_taken_out_of_what() -> None:
@@ -61,7 +61,7 @@ def test_the_account_tells_what_was_taken_out_of_what() -> None:
     for path in WHOLE:
         for each in resources(path):
             compatibility.resource(each.type_url, each.value)
-    assert compatibility.taken_out == {
+    assert compatibility.account.taken_out == {
         "istio.metadata_exchange": ("Cluster", "Listener"),
         "istio.metadata_exchange (HTTP)": ("Listener",),
         "istio.alpn": ("Listener",),
