@@ -12,8 +12,8 @@ setup: ## Debian packages, locked Python packages, Envoy; quick the second time
 packagers: # and what it takes to make a package
 	@lab/setup/setup.sh packaging
 
-demo: setup ## plays the documents' story in front of you; KEEP=1 leaves the lab standing
-	@.venv/bin/lab demo $(if $(KEEP),--keep)
+demo: setup ## plays the documents' story; KEEP=1 leaves the lab standing, ISTIO_FILTERS=1 sends Istio's own filters
+	@.venv/bin/lab demo $(if $(KEEP),--keep) $(if $(ISTIO_FILTERS),--istio-filters)
 
 lab: ## control plane, VM and client as Debian machines, the package installed; lab down takes them away
 	@lab/setup/setup.sh packaging machines

@@ -238,11 +238,14 @@ def _place(document: dict[str, Any]) -> tuple[str, str, str]:
 
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave the lab standing afterwards.")
+@click.option(
+    "--istio-filters", is_flag=True, help="The control plane sends Istio's own extensions of Envoy, too."
+)
 @click.pass_obj
-def demo(lab: Lab, keep: bool) -> None:
+def demo(lab: Lab, keep: bool, istio_filters: bool) -> None:
     """Play the documents' story and check each step. Exits with 1 if one fails."""
     play = cast(Callable[..., int], importlib.import_module("lab.demo").play)
-    sys.exit(play(lab, keep=keep))
+    sys.exit(play(lab, keep=keep, istio_filters=istio_filters))
 
 
 main.add_command(fault)

@@ -121,6 +121,11 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
     default=None,
     help="On delta, so that a client that reconnects gets only news; istiod has none.  [default: on]",
 )
+@click.option(
+    "--istio-filters/--no-istio-filters",
+    default=None,
+    help="Istio's own extensions of Envoy in clusters and listeners, as istiod has them.  [default: off]",
+)
 @click.option("--trust-domain", help="[default: cluster.local]")
 @click.option("--cluster-id", help="[default: Kubernetes]")
 @click.option("--log-level", type=click.Choice(list(_LEVELS)), default="info", show_default=True)

@@ -30,6 +30,8 @@ class Mesh:
     ip_autoallocate: bool = True
     """PILOT_ENABLE_IP_AUTOALLOCATE: a proxy that captures DNS gets addresses without asking for them too."""
     allocation: Allocation = Allocation.NEXT_FREE
+    istio_filters: bool = False
+    """Istio's own extensions stand in clusters and listeners, as an ordinary istiod puts them there."""
 
     def configured(self, istio: ConfigMap) -> "Mesh":
         """With what the ConfigMap says in its key ``mesh``; keys that are not ours stay unread."""

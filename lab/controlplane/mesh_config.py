@@ -21,6 +21,7 @@ class MeshConfig:
             health_checks=settings.healthchecks,
             allocation=settings.allocation,
             ip_autoallocate=settings.ip_autoallocate,
+            istio_filters=settings.istio_filters,
         )
 
     def current(self, world: World) -> Mesh:

@@ -72,6 +72,8 @@ class Settings:
     """Seconds between two looks at the resource directory."""
     allocation: Allocation = Allocation.NEXT_FREE
     ip_autoallocate: bool = True
+    istio_filters: bool = False
+    """Clusters and listeners have Istio's own extensions, which a stock Envoy rejects."""
     controller: str = "istiod-lab"
     """What istiod takes from POD_NAME: written into the entries it owns."""
     cluster_id: str = "Kubernetes"

@@ -20,7 +20,9 @@ The lab stands. Walk around in it:
 """
 
 
-def play(lab: Lab, *, keep: bool, steps: Sequence[story.Step] = story.STEPS) -> int:
+def play(
+    lab: Lab, *, keep: bool, istio_filters: bool = False, steps: Sequence[story.Step] = story.STEPS
+) -> int:
     """Exit status: 0 if every step held. The lab is taken down, unless ``keep``."""
     try:
         lab.up()
@@ -28,16 +30,15 @@ def play(lab: Lab, *, keep: bool, steps: Sequence[story.Step] = story.STEPS) -> 
         screen.complain(str(error), error.hint)
         return 1
     try:
-        held = _play(lab, steps, keep=keep)
+        held = _play(Stage(lab, screen.show, istio_filters=istio_filters), steps, keep=keep)
     finally:
         if not keep:
             lab.down()
     return 0 if held else 1
 
 
-def _play(lab: Lab, steps: Sequence[story.Step], *, keep: bool) -> bool:
+def _play(stage: Stage, steps: Sequence[story.Step], *, keep: bool) -> bool:
     report = screen.Report()
-    stage = Stage(lab, screen.show)
     held = _try(report, "The mesh is there", partial(story.begin, stage))
     for number, step in enumerate(steps, 1):
         if not held:

@@ -25,6 +25,7 @@ def start_control_plane(stage: Stage) -> None:
         stage.lab.host("istiod"),
         resources=SCENARIO / "cluster",
         env={"PILOT_WORKLOAD_ENTRY_GRACE_PERIOD": f"{GRACE}s"},
+        arguments=("--istio-filters",) if stage.istio_filters else (),
     )
 
 
@@ -74,4 +75,6 @@ def metrics(stage: Stage) -> None:
     expect("envoy_" in envoy, "15090 says nothing of Envoy")
     ready = stage.type("vm", "curl -sS -o /dev/null -w '%{http_code}\\n' localhost:15021/healthz/ready")
     expect(ready.strip() == "200", f"15021 says {ready.strip()}")
-    stage.type("vm", "vmagent status", lines=25)
+    status = stage.type("vm", "vmagent status", lines=25)
+    told = all(each in status for each in ("istio.alpn", "istio.metadata_exchange", "istio.stats"))
+    expect(told == stage.istio_filters, "status does not say what this Envoy does without")

@@ -44,10 +44,13 @@ def edited(text: str, edits: Mapping[str, str]) -> str:
 
 
 class Stage:
-    """``services`` holds what was started, by name; a step may stop one and start it again."""
+    """``services`` holds what was started, by name; a step may stop one and start it again.
+    ``istio_filters``: the control plane sends Istio's own extensions of Envoy, as an ordinary istiod does.
+    """
 
-    def __init__(self, lab: Lab, show: Show) -> None:
+    def __init__(self, lab: Lab, show: Show, *, istio_filters: bool = False) -> None:
         self.lab = lab
+        self.istio_filters = istio_filters
         self.services: dict[str, Service] = {}
         self.kept: dict[str, str] = {}
         """What an earlier step saw and a later one compares with."""

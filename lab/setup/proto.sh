@@ -11,4 +11,4 @@ protoc() {
 }
 
 protoc vmagent/_pb wire.proto
-protoc . lab/controlplane/_pb/ca.proto lab/controlplane/_pb/nds.proto
+protoc . lab/controlplane/_pb/{ca,nds,alpn,stats}.proto

@@ -21,6 +21,7 @@ from lab.controlplane.registry import World
 from lab.controlplane.snapshot.clusters import clusters
 from lab.controlplane.snapshot.endpoints import assignments
 from lab.controlplane.snapshot.inbound import inbound_listener
+from lab.controlplane.snapshot.istio_filters import with_clusters_filters, with_listeners_filters
 from lab.controlplane.snapshot.listeners import outbound_listeners
 from lab.controlplane.snapshot.name_table import name_table
 from lab.controlplane.snapshot.packing import pack
@@ -70,10 +71,13 @@ def build(world: World, proxy: Proxy, mesh: Mesh) -> Snapshot:
     table = any_pb2.Any(
         type_url=type_urls.NAME_TABLE, value=name_table(seen).SerializeToString(deterministic=True)
     )
+    made, listening = clusters(seen), [*outbound_listeners(seen), inbound_listener(seen)]
+    if mesh.istio_filters:
+        made, listening = map(with_clusters_filters, made), [*map(with_listeners_filters, listening)]
     resources: dict[str, Resources] = {
-        type_urls.CLUSTER: {each.name: pack(each) for each in clusters(seen)},
+        type_urls.CLUSTER: {each.name: pack(each) for each in made},
         type_urls.ENDPOINT: {each.cluster_name: pack(each) for each in assignments(seen)},
-        type_urls.LISTENER: _first_of_each_name([*outbound_listeners(seen), inbound_listener(seen)]),
+        type_urls.LISTENER: _first_of_each_name(listening),
         type_urls.ROUTE: {each.name: pack(each) for each in routes(seen)},
         type_urls.NAME_TABLE: {"": table},
     }

@@ -1,6 +1,7 @@
 """The HTTP connection manager of both directions: the filters requests pass, and what is said about the peer.
 
-Does not:  contain istio.metadata_exchange, istio.alpn and istio.stats, which a stock Envoy has not got.
+Does not:  contain istio.metadata_exchange, istio.alpn and istio.stats, which a stock Envoy has not got: see
+           istio_filters.py.
 Surprise:  without istio.alpn a client offers plain `istio` where a real mesh offers `istio-http/1.1`. Chains
            of a service port take both; on a port that no service names the bytes are passed on unread.
 """

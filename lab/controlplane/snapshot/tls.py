@@ -4,7 +4,7 @@ Owns:      transport sockets and the ALPN names by which an inbound listener rec
 Does not:  see a key or a certificate: Envoy gets them from the agent beside it, by the names `default` and
            `ROOTCA`.
 Surprise:  istiod's lists also carry `istio-peer-exchange`. Negotiating it obliges both ends to speak a
-           preface that only Istio's own Envoy implements, so the name appears nowhere here.
+           preface that only Istio's own Envoy implements: it comes with its extensions (istio_filters.py).
 """
 
 from collections.abc import Iterable

@@ -55,12 +55,12 @@ def node(who: str) -> base_pb2.Node:
     return json_format.Parse((ISTIOD / f"node-{who}.json").read_text(), base_pb2.Node())
 
 
-def recording(scenario: str, who: str) -> dict[str, dict[str, Json]]:
-    """``[file][name]`` of everything istiod sent, as a stock Envoy could have taken it."""
+def recording(scenario: str, who: str, *, whole: bool = False) -> dict[str, dict[str, Json]]:
+    """``[file][name]`` of everything istiod sent, as a stock Envoy could have taken it, or the ``whole``."""
     folder = ISTIOD / scenario / who
     if not folder.is_dir():
         pytest.skip(f"recording {scenario}/{who} not present")
-    return {file: _recorded(folder / f"{file}.pb", url) for file, url in FILES.items()}
+    return {file: _recorded(folder / f"{file}.pb", url, whole=whole) for file, url in FILES.items()}
 
 
 def served(snapshot: Snapshot) -> dict[str, dict[str, Json]]:
@@ -123,11 +123,11 @@ def unused(found: list[str], allowed: tuple[Allowed, ...]) -> list[str]:
     return [each.path for each in allowed if not any(line.startswith(each.path) for line in found)]
 
 
-def _recorded(path: Path, url: str) -> dict[str, Json]:
+def _recorded(path: Path, url: str, *, whole: bool) -> dict[str, Json]:
     if not path.is_file():
         return {}
     response = discovery_pb2.DiscoveryResponse.FromString(path.read_bytes())
-    for resource in response.resources:
+    for resource in () if whole else response.resources:
         _strip(resource)
     resources = [_plain(resource) for resource in response.resources]
     name = NAME_FIELDS.get(url, "name")

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from lab.controlplane.mesh import Mesh
 from tests.unit.lab.recorded import (
     Allowed,
     differences,
@@ -41,6 +42,17 @@ SAME: tuple[tuple[str, str, tuple[Allowed, ...]], ...] = (
 def test_we_say_what_istiod_said(scenario: str, who: str, allowed: tuple[Allowed, ...]) -> None:
     recorded = recording(scenario, who)
     ours = served(scenario_snapshot(scenario, who))
+    found = [line for file in recorded for line in differences(recorded[file], ours[file], file)]
+    assert unexpected(found, allowed) == []
+    assert unused(found, allowed) == []
+
+
+@pytest.mark.parametrize(("scenario", "who", "allowed"), SAME, ids=[f"{each[0]}-{each[1]}" for each in SAME])
+def test_with_istios_filters_we_say_all_that_istiod_said(
+    scenario: str, who: str, allowed: tuple[Allowed, ...]
+) -> None:
+    recorded = recording(scenario, who, whole=True)
+    ours = served(scenario_snapshot(scenario, who, Mesh(istio_filters=True)))
     found = [line for file in recorded for line in differences(recorded[file], ours[file], file)]
     assert unexpected(found, allowed) == []
     assert unused(found, allowed) == []

@@ -1,0 +1,73 @@
+"""The story with a control plane that sends Istio's own extensions of Envoy, as an ordinary istiod does: the
+Envoys are stock ones, and nothing in the story tells the difference.
+"""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab.demo import joining, resilience, story, traffic
+from lab.demo.stage import Stage
+from lab.hosts.lab import Lab
+
+STEPS = (
+    joining.describe,
+    joining.join,
+    joining.registered,
+    joining.client_joins,
+    joining.captured,
+    traffic.healthy,
+    traffic.request,
+    traffic.outside,
+    traffic.two_backends,
+    traffic.routed,
+    traffic.other_direction,
+    resilience.metrics,
+)
+
+SYNCZ = "curl -sS localhost:8001/debug/syncz"
+DUMP = "curl -sS localhost:15000/config_dump"
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    lab = Lab("filters")
+    lab.up()
+    try:
+        stage = Stage(lab, lambda kind, line: print(line), istio_filters=True)
+        story.begin(stage)
+        yield stage
+    finally:
+        lab.down()
+
+
+def test_a_stock_envoy_joins_serves_and_is_routed_to(stage: Stage) -> None:
+    for step in STEPS:
+        step(stage)
+
+
+def test_the_control_plane_sent_them_and_nobody_objected(stage: Stage) -> None:
+    assert "--istio-filters" in stage.quietly("istiod", "ps -o args -C python")
+    told = stage.quietly("istiod", SYNCZ)
+    assert len(json.loads(told)) == 2, told
+    assert "error" not in told.lower(), told
+    for host in ("vm", "client"):
+        dump = stage.quietly(host, DUMP)
+        assert "virtualInbound" in dump
+        for name in ("istio.alpn", "istio.stats", "istio.metadata_exchange"):
+            assert name not in dump
+
+
+def test_status_and_port_15020_say_what_is_missing(stage: Stage) -> None:
+    document = json.loads(stage.quietly("vm", "vmagent status --json"))
+    assert document["taken_out"] == {
+        "istio.alpn": ["Listener"],
+        "istio.metadata_exchange": ["Cluster", "Listener"],
+        "istio.metadata_exchange (HTTP)": ["Listener"],
+        "istio.stats": ["Listener"],
+    }
+    assert document["refused"] == {}
+    metrics = stage.quietly("vm", "curl -sS localhost:15020/stats/prometheus")
+    assert 'vmagent_xds_extensions_taken_out{extension="istio.stats"} 1' in metrics
+    assert "vmagent_xds_resources_refused 0" in metrics
