@@ -19,14 +19,8 @@ from vmagent.envoy.supervisor import EnvoyState, Supervisor
 from vmagent.errors import Misconfigured, Refused, VmagentError
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
-from vmagent.identity.certwatch import CertWatch
-from vmagent.identity.channel import Authentication
-from vmagent.identity.config import IdentityConfig
-from vmagent.identity.credential import Credential
-from vmagent.identity.introduction import Introduction
-from vmagent.identity.keeper import Gate, Keeper
-from vmagent.identity.mounted import Mounted
 from vmagent.measured import Measures, Meter
+from vmagent.proof import Proof
 from vmagent.runtime import holder, logs
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
@@ -34,7 +28,6 @@ from vmagent.runtime.lifecycle import Part, Tasks, run_parts
 from vmagent.runtime.readiness import Readiness
 from vmagent.runtime.systemd import Tell, silence
 from vmagent.runtime.watchdog import Pulse
-from vmagent.sds.files import FileSecrets
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
 from vmagent.status.endpoint import Endpoint
@@ -71,22 +64,18 @@ class Agent:
         self._clock = clock
         self._tell = tell
         self._started = clock.now()
-        self._credentials: Latest[Credential] = Latest()
         self._verdicts: Latest[Verdict] = Latest()
         self._dns_serves: Latest[bool] = Latest()
         self._trouble: dict[str, str] = {"config": remarks}
         self._news = asyncio.Event()
         gates.changed = self._news.set
-        identity = wiring.identity(config)
-        self._files = CertWatch(clock=clock)
-        self._secrets = FileSecrets(self._files, base=config.credentials.base)
-        self._introduction = Introduction(identity, self._credentials, self._files, clock=clock)
+        self._proof = Proof(config, gates, clock=clock)
         self._hub = Hub(name_tables=config.dns.enabled)
         self._upstream = Upstream(
             wiring.upstream(config),
             self._hub,
             wiring.xds_node(config),
-            authenticate=self._authenticate,
+            authenticate=self._proof.authenticate,
             trouble=self._upstream_trouble,
             clock=clock,
         )
@@ -96,7 +85,6 @@ class Agent:
             wiring.envoy(config, run_dir, lowest_port=lowest), clock=clock, output=self._output
         )
         self._dns = self._make_dns() if config.dns.enabled else None
-        self._keeper = self._make_keeper(identity)
         self._meter = self._make_meter()
         try:
             self._parts = self._make_parts()
@@ -112,23 +100,15 @@ class Agent:
         dns.bind()
         return dns
 
-    def _make_keeper(self, identity: IdentityConfig) -> Keeper | Mounted:
-        gate = Gate(
-            open=lambda: self._gates.open("identity"), close=lambda why: self._gates.close("identity", why)
-        )
-        if identity.mounted:
-            return Mounted(identity, self._credentials, gate, self._files, clock=self._clock)
-        return Keeper(identity, self._credentials, gate, self._introduction, clock=self._clock)
-
     def _make_meter(self) -> Meter:
         measures = Measures(
             gates=self._gates,
             hub=self._hub,
-            identity=lambda: self._keeper.status,
+            identity=lambda: self._proof.keeper.status,
             envoy=self._envoy.state,
             verdicts=self._verdicts,
             dns=self._dns,
-            secrets=self._secrets,
+            secrets=self._proof.secrets,
         )
         return Meter(measures, clock=self._clock)
 
@@ -152,13 +132,12 @@ class Agent:
     def _make_parts(self) -> list[Part]:
         """In the order of the data: each feeds the next. They drain the other way round."""
         config, clock = self._config, self._clock
-        sds = SdsServer(self._credentials, self._secrets, clock=clock)
+        sds = SdsServer(self._proof.credentials, self._proof.secrets, clock=clock)
         parts: list[Part] = [self._make_endpoint(config.status.port)]
         if self._dns:
             parts.append(self._dns)
         parts += [
-            self._files,
-            self._keeper,
+            *self._proof.parts,
             self._upstream,
             EnvoySockets(
                 {
@@ -205,13 +184,13 @@ class Agent:
     # --- the joints -----------------------------------------------------------------------------------------
 
     async def _on_credentials(self) -> None:
-        async for _ in self._credentials.changes():
+        async for _ in self._proof.credentials.changes():
             if not self._hub.connected:
                 self._upstream.retry_now()
 
     async def _on_files(self) -> None:
         """Among them may be what the control plane is to be shown."""
-        async for _ in self._files.news.changes():
+        async for _ in self._proof.files.news.changes():
             if not self._hub.connected:
                 self._upstream.retry_now()
             self._news.set()
@@ -255,10 +234,6 @@ class Agent:
 
     # --- what parts ask each other --------------------------------------------------------------------------
 
-    def _authenticate(self) -> Authentication:
-        peer = self._config.control_plane.xds
-        return self._introduction.authentication(tls=peer.tls, root_cert=peer.root_cert)
-
     def _sockets_trouble(self, why: str) -> None:
         if why and why != self._trouble.get("sockets"):
             log.warning("%s", why)
@@ -292,9 +267,7 @@ class Agent:
             started=self._started,
             news=self._news,
             gates=self._gates,
-            credentials=self._credentials,
-            secrets=self._secrets,
-            introduction=self._introduction,
+            proof=self._proof,
             hub=self._hub,
             verdicts=self._verdicts,
             trouble=self._trouble,

@@ -14,13 +14,11 @@ from typing import Final
 from vmagent import __version__
 from vmagent.config.model import Config
 from vmagent.health.verdict import Verdict
-from vmagent.identity.credential import Credential
-from vmagent.identity.introduction import Introduction
+from vmagent.proof import Proof
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.readiness import Readiness
 from vmagent.runtime.systemd import Tell
 from vmagent.runtime.waiting import happens
-from vmagent.sds.files import FileSecrets
 from vmagent.status import document
 from vmagent.xds.hub import Hub
 
@@ -39,9 +37,7 @@ class Known:
     news: asyncio.Event
     """Set when something moved that is worth telling at once."""
     gates: Readiness
-    credentials: Latest[Credential]
-    secrets: FileSecrets
-    introduction: Introduction
+    proof: Proof
     hub: Hub
     verdicts: Latest[Verdict]
     trouble: Mapping[str, str]
@@ -49,7 +45,7 @@ class Known:
 
 
 def facts(known: Known) -> document.Facts:
-    credential = known.credentials.value
+    credential = known.proof.credentials.value
     return document.Facts(
         version=__version__,
         pid=os.getpid(),
@@ -61,7 +57,7 @@ def facts(known: Known) -> document.Facts:
         certificate_expires=credential.not_after if credential else 0.0,
         control_plane=str(known.config.control_plane.xds.address),
         control_plane_connected=known.hub.connected,
-        secrets=known.secrets.summary,
+        secrets=known.proof.secrets.summary,
         trouble={part: why for part, why in _trouble(known).items() if why},
         xds_versions=known.hub.versions,
         taken_out=known.hub.taken_out,
@@ -73,8 +69,9 @@ def facts(known: Known) -> document.Facts:
 
 
 def _trouble(known: Known) -> dict[str, str]:
-    identity = known.introduction.doubt if known.gates.is_open("identity") else ""  # else the gate says it
-    return {**known.trouble, "identity": identity, "secrets": known.secrets.trouble}
+    proof = known.proof
+    doubt = proof.introduction.doubt if known.gates.is_open("identity") else ""  # else the gate says it
+    return {**known.trouble, "identity": doubt, "secrets": proof.secrets.trouble}
 
 
 def _health(known: Known) -> str:

@@ -408,9 +408,9 @@ async def test_a_provided_certificate_that_is_replaced_is_shown_from_the_next_co
     vm.pair("prov/cert-chain.pem", "prov/key.pem", uri=OTHER)
     async with vm.istiod.running(), vm.running() as agent:
         await vm.joined()
-        before = agent._files.news.value
+        before = agent._proof.files.news.value
         vm.pair("prov/cert-chain.pem", "prov/key.pem", uri=f"{OTHER}-2")
-        await until(lambda: agent._files.news.value != before)
+        await until(lambda: agent._proof.files.news.value != before)
         vm.istiod.xds.drop()
         await until(lambda: len(vm.istiod.xds.calls) == 2, within=JOINED)
     assert met(vm)[0] == [OTHER, f"{OTHER}-2"]
@@ -491,11 +491,11 @@ async def test_a_mounted_certificate_is_ours_and_no_ca_is_asked(
     vm.write(root, vm.istiod.mesh.root_pem)
     async with vm.istiod.running(), vm.running() as agent:
         await vm.joined()
-        held = agent._credentials.value
+        held = agent._proof.credentials.value
         assert held is not None
         assert held.root_pem == vm.istiod.mesh.root_pem
         vm.pair(chain, key, uri=VM)
-        await until(lambda: agent._credentials.value != held)
+        await until(lambda: agent._proof.credentials.value != held)
         assert vm.gates.is_open("identity")
     assert met(vm) == ([VM], [])
     assert sorted(path.name for path in (vm.base / "etc/certs").iterdir() if "key" in path.name) == (
@@ -528,6 +528,6 @@ async def test_istiod_may_be_shown_another_certificate_than_the_mesh(vm: World) 
     vm.remove(USUAL)
     async with vm.istiod.running(), vm.running() as agent:
         await vm.joined()
-        assert agent._credentials.value is not None
-        assert str(agent._credentials.value.spiffe) == VM
+        assert agent._proof.credentials.value is not None
+        assert str(agent._proof.credentials.value.spiffe) == VM
     assert met(vm) == ([OTHER], [])
