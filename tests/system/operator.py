@@ -1,6 +1,7 @@
 """What an operator types on a machine, and what he looks at."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.demo import traffic
@@ -83,8 +84,12 @@ class Journal:
         self._cursor = host.journal("--lines=0", "--show-cursor").strip().removeprefix("-- cursor: ")
 
     def said(self, *units: str) -> str:
-        chosen = [f"--unit={unit}" for unit in units or UNITS]
-        return self._host.journal(f"--after-cursor={self._cursor}", *chosen)
+        return self._host.journal(f"--after-cursor={self._cursor}", *_of(units or UNITS))
+
+    def complaints(self) -> str:
+        """What they said of priority error or worse, and what was no sentence."""
+        errors = self._host.journal(f"--after-cursor={self._cursor}", "--priority=err", *_of(UNITS))
+        return errors + "".join(line for line in self.said().splitlines() if "Traceback" in line)
 
     def until_said(self, unit: str, *words: str, within: float = 15) -> str:
         """All it said, once every word is in it."""
@@ -93,3 +98,7 @@ class Journal:
             assert time.monotonic() < deadline, f"{unit} has not said {words}:\n{told}"
             time.sleep(POLL)
         return told
+
+
+def _of(units: Sequence[str]) -> list[str]:
+    return [f"--unit={unit}" for unit in units]

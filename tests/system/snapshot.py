@@ -32,6 +32,7 @@ find / \( "${{prune[@]}}" -path /usr \) -prune -o -type f -print0 | xargs -0 sha
 find /usr -type f -printf '%s,%T@  %p\0'
 """
 
+_ROUTES = "ip rule; ip -6 rule; ip route show table all"
 SYSCTLS_THAT_COUNT = re.compile(r"\.(nf_conntrack_count|inode-nr|stable_secret|tcp_fastopen_key)\b")
 
 
@@ -59,7 +60,7 @@ def take(host: SystemdHost) -> Snapshot:
         units=_told(host, "systemctl list-unit-files --no-legend; systemctl list-units --failed --no-legend"),
         sysctls=_sysctls(host),
         packages=_told(host, "dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\n'"),
-        routes=_told(host, "ip rule; ip -6 rule; ip route show table all; ip -br address | sed 's/@if[0-9]*//'"),
+        routes=_told(host, f"{_ROUTES}; ip -br address | sed 's/@if[0-9]*//'"),
         sockets=_told(host, "ss -Hlntu | awk '{print $1, $5}' | sort"),
         mounts=_told(host, "findmnt -rno TARGET,FSTYPE | grep -v credentials | sort"),
     )

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from lab.hosts.machine import cgroup
 from lab.hosts.machine.host import SystemdHost
 from lab.hosts.world import Places
 from tests.conftest import ROOT
+from tests.system import snapshot
 
 NAME = "metal"
 MACHINES = {"istiod": "controlplane", "vm": "iptables", "client": "nftables"}
@@ -90,7 +90,7 @@ def test_what_is_spawned_is_a_unit_whose_end_is_known(vm: SystemdHost) -> None:
 
 
 def test_a_command_that_is_not_there_is_no_process(vm: SystemdHost) -> None:
-    with pytest.raises(LabError, match="not started: .*/no/such/program"):
+    with pytest.raises(LabError, match=r"not started: .*/no/such/program"):
         vm.spawn(["/no/such/program"], log="/var/log/none.log")
 
 
@@ -145,6 +145,29 @@ def test_a_machine_boots_within_seconds(vm: SystemdHost) -> None:
     began = time.monotonic()
     vm.reboot()
     assert time.monotonic() - began < 10
+
+
+def test_what_is_left_on_a_machine_is_seen_and_what_is_not_touched_is_not(vm: SystemdHost) -> None:
+    before = snapshot.take(vm)
+    assert snapshot.traces(before, snapshot.take(vm)) == []
+    vm.write("/var/lib/left/file", "x")
+    vm.append("/etc/hosts", "# left\n")
+    vm.run(["chmod", "0700", "/opt"])
+    vm.run(["touch", "/usr/bin/env"])
+    vm.run(["iptables", "-A", "OUTPUT", "-d", "192.0.2.1", "-j", "DROP"])
+    vm.run(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])
+    vm.write("/etc/systemd/system/left.service", "[Service]\nExecStart=true\n")
+    seen = "\n".join(snapshot.traces(before, snapshot.take(vm)))
+    for trace in (
+        "/var/lib/left/file: nothing -> f 644 root:root",
+        "/etc/hosts: f 644",
+        "/opt: d 755 root:root -> d 700 root:root",
+        "/usr/bin/env: f 755",
+        "192.0.2.1",
+        "net.ipv4.ip_forward: 0 -> 1",
+        "units: left.service",
+    ):
+        assert trace in seen
 
 
 def traces(name: str) -> list[str]:
@@ -205,12 +228,8 @@ def test_a_starter_that_was_killed_leaves_nothing_that_down_does_not_find(other:
     assert traces(other.name) == []
 
 
-def test_a_machine_that_does_not_boot_says_why(other: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_does_not_boot_says_why(other: Lab) -> None:
     unknown = Lab(other.name, {"vm": "no-such-tree"})
     with pytest.raises(LabError, match="no-such-tree"):
         unknown.up()
     assert traces(other.name) == []
-
-
-def test_systemd_nspawn_is_there() -> None:
-    assert shutil.which("systemd-nspawn")

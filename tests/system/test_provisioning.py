@@ -19,7 +19,7 @@ NAME = "provisioned"
 
 
 def lab_command(*words: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [ROOT / ".venv" / "bin" / "lab", "--name", NAME, *words]
+    command = [str(ROOT / ".venv" / "bin" / "lab"), "--name", NAME, *words]
     return subprocess.run(command, input=input, capture_output=True, text=True, check=False, timeout=300)
 
 
