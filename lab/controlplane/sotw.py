@@ -20,6 +20,9 @@ class SotwSession(Session):
             _subscribe(fresh, request.names)
             return self._with_follower(fresh)
         commands = answered(watch, request)
+        if not request.names and request.error is None and request.type_url not in type_urls.WILDCARD:
+            del self._watches[request.type_url]  # given up, whichever response it had seen, as istiod has it
+            return commands
         if request.nonce != watch.nonce:
             return commands
         had_everything, had_names = watch.everything, set(watch.names)

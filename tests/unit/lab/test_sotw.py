@@ -134,6 +134,20 @@ def test_more_names_are_answered_and_fewer_are_not() -> None:
     )  # fmt: skip
 
 
+def test_who_wants_nothing_more_is_heard_although_a_response_was_on_its_way_and_may_come_back() -> None:
+    moved, again = (
+        world(version, ENDPOINT={"a": text}) for version, text in (("2", "moved"), ("3", "again"))
+    )
+    play(
+        session(),
+        ask(ENDPOINT, "a"),            [told(ENDPOINT, "1", "ENDPOINT a")],
+        Refreshed(snapshot=moved),     [told(ENDPOINT, "2", "moved", version="2")],
+        ask(ENDPOINT, nonce="1"),     [Outdated(type_url=ENDPOINT), Accepted(type_url=ENDPOINT, version="1")],
+        Refreshed(snapshot=again),     [],
+        ask(ENDPOINT, "a", nonce="1"), [told(ENDPOINT, "3", "again", version="3")],
+    )  # fmt: skip
+
+
 def test_a_refusal_that_asks_for_more_gets_more() -> None:
     play(
         session(),
