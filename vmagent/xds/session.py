@@ -189,8 +189,10 @@ class Session:
             error = request.error or ours
             objection = Ask(request.type_url, state.names, state.accepted, covers or "", error)
             return self._ask(objection) if covers and error else []
-        if covers is None:
-            return self._want(request, state)
+        if covers is None:  # a cluster that changed asks for its endpoints once more, and waits for them
+            waits = request.type_url == types.ENDPOINT and request.names == state.names and not request.error
+            again = self._give_held(request.type_url, state) if waits else []
+            return self._want(request, state) + again
         state.given[newest] = None
         news = self._adopt(request, state)
         if request.error:

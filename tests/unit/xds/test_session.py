@@ -123,8 +123,19 @@ def test_what_envoy_wants_is_asked_for_once_and_an_acknowledgement_carries_the_n
         Request(EDS, names("x")),                           [Ask(EDS, names("x"))],
         first,                                              [given(first, "1")],
         Request(EDS, names("x", "y"), "1"),                 [Ask(EDS, names("x", "y"), "1", "a")],
-        Request(EDS, names("x", "y"), "1"),                 [],
         Request(EDS, names("y"), "1"),                      [Ask(EDS, names("y"), "1", "a")],
+    )
+
+
+def test_a_cluster_that_changed_gets_its_endpoints_once_more() -> None:
+    """Envoy repeats its request then, and waits; the control plane has nothing new to say."""
+    first = eds("1", "a", x=b"1")
+    play(
+        Session(()),
+        UpstreamOpened(), EnvoyOpened(), Request(EDS, names("x")),      [Ask(EDS, names("x"))],
+        first, Request(EDS, names("x"), "1"),     [given(first, "1"), Ask(EDS, names("x"), "1", "a")],
+        Request(EDS, names("x"), "1"),                      [Give(EDS, "1", "2", {"x": b"1"})],
+        Request(EDS, names("x"), "2"),                      [],
     )
 
 
