@@ -136,16 +136,22 @@ def start_unit(host: Host, unit: Unit, *, log: str) -> Service:
 
 
 def start_control_plane(
-    istiod: Host, *, resources: Path, env: Mapping[str, str] | None = None, arguments: tuple[str, ...] = ()
+    istiod: Host,
+    *,
+    resources: Path,
+    env: Mapping[str, str] | None = None,
+    arguments: tuple[str, ...] = (),
+    module: str = "lab.controlplane",
 ) -> Service:
     """Copies the YAML files of ``resources`` to the host (they are read live there) and waits until it
     serves.
 
-    ``env`` holds istiod's own variables, such as PILOT_WORKLOAD_ENTRY_GRACE_PERIOD.
+    ``env`` holds istiod's own variables, such as PILOT_WORKLOAD_ENTRY_GRACE_PERIOD; ``module`` is run with
+    the flags of ``lab.controlplane``.
     """
     istiod.run(["install", "-d", RESOURCES, STATE])
     istiod.copy_in(resources, RESOURCES)
-    command = ["env", f"--chdir={CLONE_HOME}", f"{CLONE_HOME}/.venv/bin/python", "-m", "lab.controlplane"]
+    command = ["env", f"--chdir={CLONE_HOME}", f"{CLONE_HOME}/.venv/bin/python", "-m", module]
     flags = ["--resources", RESOURCES, "--state", STATE, *arguments]
     process = istiod.spawn([*command, *flags], env=env, log=CONTROL_PLANE_LOG)
     for port in (DISCOVERY_PORT, API_PORT):
