@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 import click
 import yaml
 
+from lab.compare.command import compare
 from lab.faults import fault
 from lab.hosts import services
 from lab.hosts.cluster import Cluster, Kind, kind_of
@@ -249,6 +250,7 @@ def demo(lab: Lab, keep: bool, istio_filters: bool) -> None:
 
 
 main.add_command(fault)
+main.add_command(compare)
 
 
 if __name__ == "__main__":

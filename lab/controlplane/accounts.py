@@ -1,12 +1,13 @@
 """Which service accounts exist.
 
-Surprise:  a namespace exists when anything lives in it, and an account when a pod or a workload group runs
-           as it. An API server would insist on the objects; the stories leave them out, so both ways count.
+Surprise:  a namespace exists when anything lives in it, and an account when a pod, a deployment or a workload
+           group runs as it. An API server would insist on the objects; the stories leave them out, so both
+           ways count.
 """
 
 from typing import Final
 
-from lab.controlplane.kinds.kubernetes import Namespace, Pod
+from lab.controlplane.kinds.kubernetes import DEFAULT_ACCOUNT, Deployment, Namespace, Pod
 from lab.controlplane.kinds.kubernetes import ServiceAccount as AccountDocument
 from lab.controlplane.kinds.workload import WorkloadGroup
 from lab.controlplane.registry import World
@@ -14,9 +15,6 @@ from lab.controlplane.tokens import ServiceAccount
 
 ALWAYS: Final = frozenset({"default", "istio-system", "kube-system"})
 """Namespaces of every cluster with Istio in it."""
-
-DEFAULT_ACCOUNT: Final = "default"
-"""Kubernetes makes it in every namespace."""
 
 
 def namespace_exists(world: World, namespace: str) -> bool:
@@ -33,5 +31,6 @@ def account_problem(world: World, account: ServiceAccount) -> str:
     if name == DEFAULT_ACCOUNT or world.get(AccountDocument, namespace, name) is not None:
         return ""
     named = {pod.service_account for pod in world.all(Pod, namespace)}
+    named |= {deployment.service_account for deployment in world.all(Deployment, namespace)}
     named |= {group.template.service_account for group in world.all(WorkloadGroup, namespace)}
     return "" if name in named else f"service account {account} does not exist"

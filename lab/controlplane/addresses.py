@@ -37,10 +37,6 @@ ServiceKey = tuple[str, str, str]
 """Namespace, name of the ServiceEntry, host."""
 
 
-class OutOfAddresses(RuntimeError):
-    """More services than the range holds."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leases:
     """What next-free allocation remembers: who holds which address, and where the search goes on."""
@@ -61,28 +57,43 @@ def wants_address(entry: ServiceEntry, host: str) -> bool:
     return not (entry.addresses or host.startswith("*") or entry.resolution is Resolution.NONE or opted_out)
 
 
-def allocate(entries: Iterable[ServiceEntry], leases: Leases, how: Allocation) -> Mapping[ServiceKey, str]:
+def allocate(
+    entries: Iterable[ServiceEntry], leases: Leases, how: Allocation
+) -> tuple[Mapping[ServiceKey, str], tuple[str, ...]]:
+    """Who has which address, and a line for each host that should have one and found none left."""
     keys = wanting(entries)
     match how:
         case Allocation.NEXT_FREE:
-            return {key: leases.held[key] for key in keys}
+            given: Mapping[ServiceKey, str] = {key: leases.held[key] for key in keys if key in leases.held}
         case Allocation.SEQUENTIAL:
-            return sequential(keys)
+            given = sequential(keys)
         case Allocation.HASH:
-            return hashed(keys)
+            given = hashed(keys)
+    left_out = [key for key in keys if key not in given]
+    return given, tuple(
+        f"ServiceEntry {namespace}/{name}: {host} gets no address: {len(given)} services have one and "
+        f"{RANGE} has no more for this allocation"
+        for namespace, name, host in left_out
+    )
 
 
 def wanting(entries: Iterable[ServiceEntry]) -> list[ServiceKey]:
+    """Oldest first, then by name, so that the order in which files were read says nothing."""
     return [
         (entry.metadata.namespace, entry.metadata.name, host)
-        for entry in entries
+        for entry in sorted(entries, key=_age)
         for host in entry.hosts
         if wants_address(entry, host)
     ]
 
 
+def _age(entry: ServiceEntry) -> tuple[str, str, str]:
+    return entry.metadata.created, entry.metadata.namespace, entry.metadata.name
+
+
 def sequential(keys: Iterable[ServiceKey]) -> dict[ServiceKey, str]:
-    """First generation: number the services in list order; a last octet of 0 is skipped."""
+    """First generation: number the services in list order; a last octet of 0 is skipped. Who comes after the
+    last address gets none: nothing wraps."""
     given: dict[ServiceKey, str] = {}
     position = 0
     for key in keys:
@@ -90,7 +101,7 @@ def sequential(keys: Iterable[ServiceKey]) -> dict[ServiceKey, str]:
         if position % 255 == 0:
             position += 1
         if position >= _SEQUENTIAL_END:
-            raise OutOfAddresses(f"no address left for {key[2]}: {len(given)} services have one")
+            break
         given[key] = _at(position)
     return given
 
@@ -110,36 +121,48 @@ def hashed(keys: Iterable[ServiceKey]) -> dict[ServiceKey, str]:
 
 
 def renew(entries: Iterable[ServiceEntry], leases: Leases) -> Leases:
-    """Third generation: who has an address keeps it, who is new gets the next free one."""
+    """Third generation: who has an address keeps it, who is new gets the next free one.
+
+    What a document brings in its status is kept too, as long as nobody else has it. Who finds the range full
+    gets none.
+    """
     entries = list(entries)
     keys = wanting(entries)
-    taken = {address for entry in entries for address in entry.addresses}
+    written = {address for entry in entries for address in entry.addresses}
     # An address that somebody wrote down wins over one that was handed out.
-    held = {key: leases.held[key] for key in keys if key in leases.held and leases.held[key] not in taken}
-    taken |= set(held.values())
+    held = {key: leases.held[key] for key in keys if key in leases.held and leases.held[key] not in written}
+    taken = written | set(held.values())
+    brought = {(entry.metadata.namespace, entry.metadata.name): entry.given for entry in entries}
+    for key in keys:
+        address = brought[key[:2]].get(key[2], "")
+        if key not in held and address and address not in taken and ipaddress.ip_address(address) in RANGE:
+            held[key] = address
+            taken.add(address)
     last = leases.last
     for key in keys:
         if key not in held:
-            last = _next_free(last, taken, key)
+            offset = _next_free(last, taken)
+            if offset is None:
+                break
+            last = offset
             held[key] = str(RANGE[last])
             taken.add(held[key])
-    return Leases(held=held, last=last)
+    return Leases(held={key: held[key] for key in keys if key in held}, last=last)
 
 
-def _next_free(last: int, taken: set[str], key: ServiceKey) -> int:
+def _next_free(last: int, taken: set[str]) -> int | None:
     usable = RANGE.num_addresses - 2  # neither the network nor its broadcast address
-    for step in range(usable):
-        offset = (last + step) % usable + 1
-        if str(RANGE[offset]) not in taken:
-            return offset
-    raise OutOfAddresses(f"no address left for {key[2]}: {RANGE} is full")
+    if len(taken) < usable:
+        for step in range(usable):
+            offset = (last + step) % usable + 1
+            if str(RANGE[offset]) not in taken:
+                return offset
+    return None
 
 
 def _slots(keys: list[ServiceKey]) -> dict[int, ServiceKey]:
-    if len(keys) >= _PROBE_SLOTS:
-        raise OutOfAddresses(f"{len(keys)} services, {_PROBE_SLOTS} slots")
     slots: dict[int, ServiceKey] = {}
-    for key in keys:
+    for key in keys[: _PROBE_SLOTS - 1]:
         slots[next(slot for slot in _probes(_hash_name(key)) if slot not in slots)] = key
     return slots
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import yaml
 
-from lab.controlplane.accounts import ALWAYS, DEFAULT_ACCOUNT, account_problem, namespace_exists
+from lab.controlplane.accounts import ALWAYS, account_problem, namespace_exists
 from lab.controlplane.documents import Document
-from lab.controlplane.kinds.kubernetes import ConfigMap
+from lab.controlplane.kinds.kubernetes import DEFAULT_ACCOUNT, ConfigMap
 from lab.controlplane.registry import Key, World
 from lab.controlplane.tokens import ServiceAccount
 

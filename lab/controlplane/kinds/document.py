@@ -7,14 +7,21 @@ Surprise:  the cursor remembers which keys were asked for. What nobody asked for
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+from lab.controlplane.hosts import WILDCARD, domain_problem
+from lab.controlplane.timestamps import parse_duration
 
 _MAX_SHOWN = 80
 """Characters of a bad value in an error message; a line of a terminal holds no more."""
 
 _ALL = "*"
 """Stands for every key; no key of a Kubernetes document is spelt so."""
+
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class BadDocument(ValueError):
@@ -70,6 +77,10 @@ class Field:
         for index, item in enumerate(self.value):
             yield self._child(f"{self.path}[{index}]", item)
 
+    def names(self) -> tuple[str, ...]:
+        """Of a mapping; absent means none."""
+        return tuple(self._mapping())
+
     def text(self, default: str | None = None) -> str:
         """A string. Without a default, absent and empty are errors."""
         if self.value is None and default is not None:
@@ -111,6 +122,58 @@ class Field:
             if isinstance(why, BadDocument):
                 raise
             raise self.bad("write an IP address") from why
+
+    def subnet(self) -> str:
+        """An address, or a range like 10.0.0.0/24."""
+        try:
+            ipaddress.ip_network(self.text(), strict=False)
+        except ValueError as why:
+            if isinstance(why, BadDocument):
+                raise
+            raise self.bad("write an IP address or a range like 10.0.0.0/24") from why
+        return self.text()
+
+    def host(self, *, wildcard: bool = False) -> str:
+        """A domain name; with ``wildcard`` also one like ``*.example.com``."""
+        text = self.text()
+        problem = domain_problem(text, wildcard=wildcard)
+        if problem:
+            raise self.bad(
+                f"{problem}: write a domain name" + (f", {WILDCARD} only in front" if wildcard else "")
+            )
+        return text
+
+    def dns_label(self) -> str:
+        """A name of a port or a namespace."""
+        if _DNS_LABEL.fullmatch(self.text()) is None:
+            raise self.bad("write lower-case letters, digits and dashes, at most 63")
+        return self.text()
+
+    def duration(self) -> float | None:
+        """Seconds; None when absent. istiod takes nothing below a millisecond."""
+        if self.value is None:
+            return None
+        try:
+            seconds = parse_duration(self.text())
+        except ValueError as why:
+            if isinstance(why, BadDocument):
+                raise
+            raise self.bad("write a duration like 5s, 1m30s or 200ms") from why
+        if seconds < 0.001:
+            raise self.bad("must be at least 1ms")
+        return seconds
+
+    def fraction(self, *, most: float) -> float | None:
+        """A number from 0 to ``most``, perhaps with a fraction; None when absent."""
+        if self.value is None:
+            return None
+        if (
+            not isinstance(self.value, int | float)
+            or isinstance(self.value, bool)
+            or not 0 <= self.value <= most
+        ):
+            raise self.bad(f"write a number from 0 to {most:g}")
+        return float(self.value)
 
     def texts(self) -> tuple[str, ...]:
         return tuple(item.text() for item in self)
@@ -163,7 +226,12 @@ class Field:
             return {}
         if not isinstance(self.value, dict):
             raise self.bad("write a mapping of keys to values")
-        for key in self.value:
-            if not isinstance(key, str):
-                raise self.bad(f"write the key {key!r} as a string (quote it)")
-        return self.value
+        if all(isinstance(key, str) for key in self.value):
+            return self.value
+        return {self._key(key): value for key, value in self.value.items()}
+
+    def _key(self, key: object) -> str:
+        """A number is taken as its digits, as kubectl's way from YAML to JSON does."""
+        if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
+            return str(key)
+        raise self.bad(f"write the key {key!r} as a string (quote it)")

@@ -37,11 +37,39 @@ class Metadata:
     uid: str = ""
     generation: int = 0
     """0: the document does not say."""
+    created: str = ""
+    """creationTimestamp, RFC 3339, which sorts as it is written; empty: the document does not say."""
+
+
+def read_export_to(at: Field) -> tuple[str, ...]:
+    """Namespaces a resource is shown to; ``*`` is all, ``.`` its own, nothing written means all."""
+    seen: set[str] = set()
+    for each in at:
+        text = each.text()
+        if text not in ("*", ".", "~"):
+            each.dns_label()
+        if text in seen:
+            raise each.bad("duplicate entry in exportTo: write it once")
+        seen.add(text)
+    if "*" in seen and len(seen) > 1:
+        raise at.bad("exportTo must not hold other entries beside *: they say nothing more")
+    return at.texts() or ("*",)
+
+
+def shown_to(export_to: tuple[str, ...], *, own: str, namespace: str) -> bool:
+    """Whether something of namespace ``own`` is shown to proxies of ``namespace``."""
+    return "*" in export_to or namespace in export_to or ("." in export_to and own == namespace)
 
 
 def read_metadata(at: Field) -> Metadata:
     at.leave(
-        "creationTimestamp", "resourceVersion", "managedFields", "generateName", "selfLink", "finalizers"
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "resourceVersion",
+        "managedFields",
+        "generateName",
+        "selfLink",
+        "finalizers",
     )
     return Metadata(
         name=at["name"].text(),
@@ -51,6 +79,7 @@ def read_metadata(at: Field) -> Metadata:
         owners=tuple(_read_owner(owner) for owner in at["ownerReferences"]),
         uid=at["uid"].text(""),
         generation=at["generation"].number(0),
+        created=at["creationTimestamp"].text(""),
     )
 
 

@@ -96,7 +96,7 @@ def read_workload(at: Field) -> Workload:
 def read_workload_entry(at: Field) -> WorkloadEntry:
     spec = read_workload(at["spec"])
     if not spec.address:
-        raise at["spec"]["address"].bad("write the IP address of the machine")
+        raise at["spec"]["address"].bad("address must be set: write the IP address of the machine")
     at["status"].leave("observedGeneration")
     return WorkloadEntry(
         metadata=read_metadata(at["metadata"]),

@@ -20,12 +20,11 @@ from lab.controlplane.proxy import Proxy
 from lab.controlplane.registry import World
 from lab.controlplane.snapshot.clusters import clusters
 from lab.controlplane.snapshot.endpoints import assignments
-from lab.controlplane.snapshot.inbound import inbound_listener
 from lab.controlplane.snapshot.istio_filters import with_clusters_filters, with_listeners_filters
-from lab.controlplane.snapshot.listeners import outbound_listeners
+from lab.controlplane.snapshot.listeners import listeners
 from lab.controlplane.snapshot.name_table import name_table
 from lab.controlplane.snapshot.packing import pack
-from lab.controlplane.snapshot.routes import routes
+from lab.controlplane.snapshot.route_tables import route_tables
 from lab.controlplane.snapshot.view import view
 
 Resources = Mapping[str, any_pb2.Any]
@@ -71,14 +70,14 @@ def build(world: World, proxy: Proxy, mesh: Mesh) -> Snapshot:
     table = any_pb2.Any(
         type_url=type_urls.NAME_TABLE, value=name_table(seen).SerializeToString(deterministic=True)
     )
-    made, listening = clusters(seen), [*outbound_listeners(seen), inbound_listener(seen)]
+    made, listening = clusters(seen), listeners(seen)
     if mesh.istio_filters:
-        made, listening = map(with_clusters_filters, made), [*map(with_listeners_filters, listening)]
+        made, listening = map(with_clusters_filters, made), map(with_listeners_filters, listening)
     resources: dict[str, Resources] = {
         type_urls.CLUSTER: {each.name: pack(each) for each in made},
         type_urls.ENDPOINT: {each.cluster_name: pack(each) for each in assignments(seen)},
         type_urls.LISTENER: _first_of_each_name(listening),
-        type_urls.ROUTE: {each.name: pack(each) for each in routes(seen)},
+        type_urls.ROUTE: {each.name: pack(each) for each in route_tables(seen)},
         type_urls.NAME_TABLE: {"": table},
     }
     return Snapshot.of_resources(resources, seen.warnings)

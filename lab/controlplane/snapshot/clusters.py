@@ -1,26 +1,29 @@
-"""Clusters: where connections go, and how. Outbound per service port and subset, inbound per own port."""
+"""Clusters: where connections go, and how. Outbound per service port and subset, inbound per own port.
 
+Does not:  say what a DestinationRule changes in one (cluster_policy.py).
+"""
+
+import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from envoy.config.cluster.v3 import circuit_breaker_pb2
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, extension_pb2, protocol_pb2
+from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2, protocol_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
-from lab.controlplane.kinds.routing import Subset
+from lab.controlplane.kinds.destination_rule import Subset
+from lab.controlplane.kinds.protocol import Protocol
 from lab.controlplane.kinds.service_entry import Resolution, ServicePort
-from lab.controlplane.registry import Service
-from lab.controlplane.snapshot import names, tls
-from lab.controlplane.snapshot.endpoints import assignment
-from lab.controlplane.snapshot.packing import pack, seconds, struct
+from lab.controlplane.services import Service
+from lab.controlplane.snapshot import names
+from lab.controlplane.snapshot.cluster_policy import Wanted, govern, govern_inbound, no_limits
+from lab.controlplane.snapshot.endpoints import assignment, discovered
+from lab.controlplane.snapshot.metadata import istio
+from lab.controlplane.snapshot.packing import pack, seconds
+from lab.controlplane.snapshot.rules import of_port, of_subset
 from lab.controlplane.snapshot.view import OwnPort, Seen, View
 
-CONNECT_TIMEOUT: Final = 10
-"""Seconds; MeshConfig.connectTimeout's default."""
-_NO_LIMIT: Final = 2**32 - 1
-"""Istio sets no circuit breaker unless asked; Envoy's own defaults (1024) would be one."""
 _IDLE: Final = 300
 """Seconds an unused upstream connection of a passthrough is kept."""
 _DNS_REFRESH: Final = 60
@@ -37,74 +40,67 @@ _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 def clusters(view: View) -> Iterator[Cluster]:
     for seen, port in view.ports():
-        yield _outbound(view, seen, port)
-        for subset in seen.rule.subsets if seen.rule else ():
-            yield _outbound(view, seen, port, subset)
-    yield _black_hole()
-    yield _passthrough(names.PASSTHROUGH)
+        for subset in (None, *(seen.rule.subsets if seen.rule else ())):
+            cluster = _outbound(view, seen, port, subset)
+            if cluster is not None:
+                yield cluster
+    yield _black_hole(view)
+    if view.router:
+        return
+    yield _passthrough(view, names.PASSTHROUGH)
     for own in view.own:
-        yield _inbound(own)
-    passthrough = _passthrough(names.INBOUND_PASSTHROUGH)
+        yield _inbound(view, own)
+    passthrough = _passthrough(view, names.INBOUND_PASSTHROUGH)
     passthrough.upstream_bind_config.CopyFrom(_from_inbound_source())
     yield passthrough
 
 
-def _outbound(view: View, seen: Seen, port: ServicePort, subset: Subset | None = None) -> Cluster:
+def _outbound(view: View, seen: Seen, port: ServicePort, subset: Subset | None) -> Cluster | None:
+    """None for one that resolves names and has none to resolve: Envoy would not take it."""
     part = subset.name if subset else ""
     name = names.outbound(port.number, seen.host, part)
     cluster = Cluster(
         name=name,
         alt_stat_name=f"{name};",
-        connect_timeout=seconds(CONNECT_TIMEOUT),
-        lb_policy=Cluster.LEAST_REQUEST,
-        circuit_breakers=_no_limits(),
         common_lb_config=Cluster.CommonLbConfig(),
-        metadata=_metadata(seen, part),
+        metadata=istio(_said(seen, part)),
     )
-    match seen.service.resolution:
-        case Resolution.STATIC:
-            _discover_endpoints(cluster)
-        case Resolution.DNS:
-            _resolve(cluster, view, seen, port, subset)
-        case Resolution.NONE:
-            cluster.type = Cluster.ORIGINAL_DST
-            cluster.lb_policy = Cluster.CLUSTER_PROVIDED
-    if port.protocol.http2:
-        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(_only_http2()))
-    if not seen.service.entry.external:
-        peers = _peers(view.mesh.trust_domain, seen)
-        cluster.transport_socket_matches.extend(
-            tls.by_endpoint(sni=names.sni(port.number, seen.host, part), peers=peers)
-        )
-    return cluster
-
-
-def _peers(trust_domain: str, seen: Seen) -> list[str]:
-    """Who may answer, in any subset: all who serve it, healthy or not, and whom the document names."""
-    accounts = {each.service_account for each in seen.instances if each.service_account}
-    return sorted(
-        {names.spiffe(trust_domain, account) for account in accounts}
-        | set(seen.service.entry.subject_alt_names)
+    if seen.service.resolution.by_name:
+        _resolve(cluster, view, seen, port, subset)
+        if not cluster.load_assignment.endpoints:
+            return None
+    elif discovered(view, seen):
+        cluster.type = Cluster.EDS
+    else:
+        cluster.type = Cluster.ORIGINAL_DST
+        if port.target and not seen.service.kubernetes:
+            cluster.original_dst_lb_config.upstream_port_override.value = port.target
+    wanted = Wanted(
+        view=view, seen=seen, port=port, subset=part, policy=of_subset(seen.rule, subset, port.number)
     )
+    options = _protocols(port.protocol, found_out=not view.router)
+    govern(cluster, options, wanted)
+    if cluster.type == Cluster.EDS:
+        cluster.eds_cluster_config.CopyFrom(_by_ads(name))
+    return _with_options(cluster, options)
 
 
-def _discover_endpoints(cluster: Cluster) -> None:
-    cluster.type = Cluster.EDS
-    cluster.eds_cluster_config.CopyFrom(
-        Cluster.EdsClusterConfig(
-            service_name=cluster.name,
-            eds_config=config_source_pb2.ConfigSource(
-                ads=config_source_pb2.AggregatedConfigSource(),
-                initial_fetch_timeout=seconds(0),
-                resource_api_version=config_source_pb2.V3,
-            ),
-        )
+def _by_ads(name: str) -> Cluster.EdsClusterConfig:
+    return Cluster.EdsClusterConfig(
+        service_name=name,
+        eds_config=config_source_pb2.ConfigSource(
+            ads=config_source_pb2.AggregatedConfigSource(),
+            initial_fetch_timeout=seconds(0),
+            resource_api_version=config_source_pb2.V3,
+        ),
     )
 
 
 def _resolve(cluster: Cluster, view: View, seen: Seen, port: ServicePort, subset: Subset | None) -> None:
-    cluster.type = Cluster.STRICT_DNS
-    cluster.dns_lookup_family = Cluster.V4_ONLY
+    one = seen.service.resolution is Resolution.DNS_ROUND_ROBIN
+    cluster.type = Cluster.LOGICAL_DNS if one else Cluster.STRICT_DNS
+    only_v6 = all(ipaddress.ip_address(each).version == 6 for each in view.proxy.ips)
+    cluster.dns_lookup_family = Cluster.V6_ONLY if only_v6 else Cluster.V4_ONLY
     cluster.dns_refresh_rate.CopyFrom(seconds(_DNS_REFRESH))
     cluster.dns_jitter.CopyFrom(seconds(_DNS_JITTER))
     cluster.respect_dns_ttl = True
@@ -119,24 +115,21 @@ def _resolve(cluster: Cluster, view: View, seen: Seen, port: ServicePort, subset
     cluster.load_assignment.CopyFrom(assignment(view, seen, port, subset))
 
 
-def _black_hole() -> Cluster:
+def _black_hole(view: View) -> Cluster:
     """Without endpoints: what is sent there ends."""
     return Cluster(
         name=names.BLACK_HOLE,
         alt_stat_name=f"{names.BLACK_HOLE};",
         type=Cluster.STATIC,
-        connect_timeout=seconds(CONNECT_TIMEOUT),
+        connect_timeout=seconds(view.mesh.connect_timeout),
     )
 
 
-def _passthrough(name: str) -> Cluster:
+def _passthrough(view: View, name: str) -> Cluster:
     """To wherever the application meant, in whatever HTTP version it speaks."""
-    options = http_protocol_options_pb2.HttpProtocolOptions(
+    options = HttpProtocolOptions(
         common_http_protocol_options=protocol_pb2.HttpProtocolOptions(idle_timeout=seconds(_IDLE)),
-        use_downstream_protocol_config=http_protocol_options_pb2.HttpProtocolOptions.UseDownstreamHttpConfig(
-            http_protocol_options=protocol_pb2.Http1ProtocolOptions(),
-            http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
-        ),
+        use_downstream_protocol_config=_AS_IT_COMES,
     )
     return Cluster(
         name=name,
@@ -144,67 +137,70 @@ def _passthrough(name: str) -> Cluster:
         alt_stat_name=f"{names.PASSTHROUGH};",
         type=Cluster.ORIGINAL_DST,
         lb_policy=Cluster.CLUSTER_PROVIDED,
-        connect_timeout=seconds(CONNECT_TIMEOUT),
-        circuit_breakers=_no_limits(),
+        connect_timeout=seconds(view.mesh.connect_timeout),
+        circuit_breakers=no_limits(),
         typed_extension_protocol_options={_HTTP_OPTIONS: pack(options)},
     )
 
 
-def _inbound(own: OwnPort) -> Cluster:
+def _inbound(view: View, own: OwnPort) -> Cluster:
     name = names.inbound(own.number)
+    first, port = own.services[0]
     cluster = Cluster(
         name=name,
         alt_stat_name=f"{name};",
         type=Cluster.ORIGINAL_DST,
         lb_policy=Cluster.CLUSTER_PROVIDED,
-        connect_timeout=seconds(CONNECT_TIMEOUT),
         cleanup_interval=seconds(_NEVER),
-        circuit_breakers=_no_limits(),
         common_lb_config=Cluster.CommonLbConfig(),
         upstream_bind_config=_from_inbound_source(),
-        metadata=_istio({"services": _services(service for service, _ in own.services)}),
     )
-    if own.protocol.http2:
-        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(_only_http2()))
-    return cluster
+    if not first.external:
+        same = {service.host: service for service, each in own.services if each.number == port.number}
+        cluster.metadata.CopyFrom(istio({"services": _services(same.values())}))
+    options = _protocols(own.protocol, found_out=True)
+    govern_inbound(cluster, options, view, of_port(own.rule.policy if own.rule else None, port.number))
+    return _with_options(cluster, options)
 
 
-def _metadata(seen: Seen, subset: str) -> base_pb2.Metadata:
+def _said(seen: Seen, subset: str) -> dict[str, object]:
     said: dict[str, object] = {"services": _services([seen.service])}
     if subset:
         said["subset"] = subset
-    if seen.service.entry.external:
+    if seen.service.external:
         said["external"] = True
     if seen.rule:
-        rule = seen.rule.metadata
-        said["config"] = names.configuration("destination-rule", rule.namespace, rule.name)
-    return _istio(said)
+        about = seen.rule.metadata
+        said["config"] = names.configuration("destination-rule", about.namespace, about.name)
+    return said
 
 
 def _services(services: Iterable[Service]) -> list[dict[str, str]]:
-    return [{"host": each.host, "name": each.host, "namespace": each.namespace} for each in services]
+    return [{"host": each.host, "name": each.name, "namespace": each.namespace} for each in services]
 
 
-def _istio(said: dict[str, object]) -> base_pb2.Metadata:
-    return base_pb2.Metadata(filter_metadata={"istio": struct(said)})
+_AS_IT_COMES: Final = HttpProtocolOptions.UseDownstreamHttpConfig(
+    http_protocol_options=protocol_pb2.Http1ProtocolOptions(),
+    http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
+)
 
 
-def _only_http2() -> http_protocol_options_pb2.HttpProtocolOptions:
-    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
-    )
-    return http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit)
+def _protocols(protocol: Protocol, *, found_out: bool) -> HttpProtocolOptions:
+    """``found_out``: a port whose protocol nobody declared is spoken to as its client spoke."""
+    options = HttpProtocolOptions()
+    if protocol.http2:
+        options.explicit_http_config.http2_protocol_options.SetInParent()
+    elif protocol is Protocol.AUTO and found_out:
+        options.use_downstream_protocol_config.CopyFrom(_AS_IT_COMES)
+    return options
 
 
-def _no_limits() -> circuit_breaker_pb2.CircuitBreakers:
-    limit = {"value": _NO_LIMIT}
-    return circuit_breaker_pb2.CircuitBreakers(
-        thresholds=[
-            circuit_breaker_pb2.CircuitBreakers.Thresholds(
-                max_connections=limit, max_pending_requests=limit, max_requests=limit, max_retries=limit
-            )
-        ]
-    )
+def _with_options(cluster: Cluster, options: HttpProtocolOptions) -> Cluster:
+    if options != HttpProtocolOptions():
+        if options.WhichOneof("upstream_protocol_options") is None:
+            options.explicit_http_config.http_protocol_options.SetInParent()
+        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
+    return cluster
 
 
 def _from_inbound_source() -> address_pb2.BindConfig:

@@ -15,6 +15,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
+from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -27,11 +28,14 @@ from envoy.type.metadata.v3 import metadata_pb2
 from envoy.type.tracing.v3 import custom_tag_pb2
 from google.protobuf.message import Message
 
+from lab.controlplane.kinds.protocol import Protocol
 from lab.controlplane.proxy import UNKNOWN, Proxy
 from lab.controlplane.snapshot.packing import pack, seconds
 
 _SAMPLED: Final = 1.0
 """Per cent of requests traced that did not come with a decision; Istio's default."""
+
+_SERVER: Final = "istio-envoy"
 
 _DRY_RUN_TAGS: Final = (
     ("allow_policy.name", "istio_dry_run_allow_shadow_effective_policy_id"),
@@ -42,26 +46,38 @@ _DRY_RUN_TAGS: Final = (
 _RBAC: Final = "envoy.filters.http.rbac"
 
 
-def outbound_http(proxy: Proxy, *, stat_prefix: str, route_name: str) -> Filter:
-    manager = _manager(proxy, stat_prefix)
-    manager.rds.CopyFrom(
-        Rds(
-            route_config_name=route_name,
-            config_source=config_source_pb2.ConfigSource(
-                ads=config_source_pb2.AggregatedConfigSource(),
-                initial_fetch_timeout=seconds(0),
-                resource_api_version=config_source_pb2.V3,
-            ),
+def outbound_http(
+    proxy: Proxy, *, stat_prefix: str, route_name: str, protocol: Protocol, absolute_urls: bool = False
+) -> Filter:
+    """``absolute_urls``: for clients that take this for a proxy and write whole URLs."""
+    manager = _manager(proxy, stat_prefix, protocol)
+    manager.rds.CopyFrom(_rds(route_name))
+    if absolute_urls:
+        manager.http_protocol_options.allow_absolute_url.value = True
+    return _filter(manager)
+
+
+def gateway_http(proxy: Proxy, *, stat_prefix: str, route_name: str, protocol: Protocol) -> Filter:
+    """The edge of the mesh: what a client says about itself is replaced by what is known of it."""
+    manager = _manager(proxy, stat_prefix, protocol)
+    manager.rds.CopyFrom(_rds(route_name))
+    manager.server_name = _SERVER
+    manager.use_remote_address.value = True
+    manager.http_protocol_options.SetInParent()
+    manager.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
+    manager.set_current_client_cert_details.CopyFrom(
+        HttpConnectionManager.SetCurrentClientCertDetails(
+            subject={"value": True}, cert=True, dns=True, uri=True
         )
     )
     return _filter(manager)
 
 
-def inbound_http(proxy: Proxy, *, stat_prefix: str, routes: RouteConfiguration) -> Filter:
+def inbound_http(proxy: Proxy, *, stat_prefix: str, routes: RouteConfiguration, protocol: Protocol) -> Filter:
     """Tells the application who called: x-forwarded-client-cert carries the peer's SPIFFE name."""
-    manager = _manager(proxy, stat_prefix)
+    manager = _manager(proxy, stat_prefix, protocol)
     manager.route_config.CopyFrom(routes)
-    manager.server_name = "istio-envoy"
+    manager.server_name = _SERVER
     manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
     manager.set_current_client_cert_details.CopyFrom(
         HttpConnectionManager.SetCurrentClientCertDetails(subject={"value": True}, dns=True, uri=True)
@@ -69,15 +85,26 @@ def inbound_http(proxy: Proxy, *, stat_prefix: str, routes: RouteConfiguration) 
     return _filter(manager)
 
 
+def _rds(route_name: str) -> Rds:
+    return Rds(
+        route_config_name=route_name,
+        config_source=config_source_pb2.ConfigSource(
+            ads=config_source_pb2.AggregatedConfigSource(),
+            initial_fetch_timeout=seconds(0),
+            resource_api_version=config_source_pb2.V3,
+        ),
+    )
+
+
 def _filter(manager: HttpConnectionManager) -> Filter:
     return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
-def _manager(proxy: Proxy, stat_prefix: str) -> HttpConnectionManager:
+def _manager(proxy: Proxy, stat_prefix: str, protocol: Protocol) -> HttpConnectionManager:
     request_id = uuid_pb2.UuidRequestIdConfig(use_request_id_for_trace_sampling={"value": True})
     return HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=_http_filters(),
+        http_filters=_http_filters(protocol),
         tracing=HttpConnectionManager.Tracing(
             client_sampling={"value": 100.0},
             random_sampling={"value": _SAMPLED},
@@ -94,8 +121,10 @@ def _manager(proxy: Proxy, stat_prefix: str) -> HttpConnectionManager:
     )
 
 
-def _http_filters() -> list[HttpFilter]:
+def _http_filters(protocol: Protocol) -> list[HttpFilter]:
+    web: tuple[tuple[str, Message], ...] = (("grpc_web", grpc_web_pb2.GrpcWeb()),)
     filters: tuple[tuple[str, Message], ...] = (
+        *(web if protocol is Protocol.GRPC_WEB else ()),
         (
             "grpc_stats",
             grpc_stats_pb2.FilterConfig(emit_filter_state=True, stats_for_all_methods={"value": False}),

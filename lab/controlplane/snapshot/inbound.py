@@ -1,10 +1,12 @@
-"""The inbound listener: one socket for everything that arrives, chains chosen by port and protocol.
+"""The inbound listener: one socket for everything that arrives, chains chosen by port, protocol and TLS.
 
-Surprise:  both TLS and plain text are taken on every port (PERMISSIVE, Istio's default): a client without a
-           sidecar still gets through. A mesh peer is told apart by the ALPN names only the mesh uses.
+Surprise:  both TLS and plain text are taken on every port unless a PeerAuthentication says otherwise
+           (PERMISSIVE, Istio's default): a client without a sidecar still gets through. A mesh peer is told
+           apart by the ALPN names only the mesh uses.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from envoy.config.core.v3 import base_pb2
@@ -15,44 +17,97 @@ from envoy.config.listener.v3.listener_components_pb2 import (
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
-from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
+from lab.controlplane.kinds.protocol import Protocol
 from lab.controlplane.snapshot import names, tls
-from lab.controlplane.snapshot.http import inbound_http
-from lab.controlplane.snapshot.listeners import (
-    CONNECTION_BATCH,
+from lab.controlplane.snapshot.authentication import PERMISSIVE, STRICT
+from lab.controlplane.snapshot.chains import (
     PLAIN,
     PLAIN_HTTP,
+    TLS,
     http_inspector,
     socket_address,
-    tcp_proxy,
+    tls_inspector,
 )
+from lab.controlplane.snapshot.http import inbound_http
+from lab.controlplane.snapshot.network_filters import tcp_proxy
+from lab.controlplane.snapshot.outbound import CONNECTION_BATCH
 from lab.controlplane.snapshot.packing import pack, seconds
 from lab.controlplane.snapshot.routes import inbound_routes
 from lab.controlplane.snapshot.view import OwnPort, View
 
-_TLS: Final = "tls"
-_FIRST_READ: Final = 512
-"""Bytes the TLS inspector reads at first; a usual ClientHello fits, and memory is held per open
-connection."""
-_CATCHALL_HTTP: Final = f"{names.VIRTUAL_INBOUND}-catchall-http"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """One way in: what the first bytes must look like, and what they are taken for."""
+
+    transport: str
+    protocols: tuple[str, ...] = ()
+    http: bool = False
+    mutual: bool = False
+    """Ends the mesh's TLS."""
+
+
+_MESH: Final = (tls.MESH_TCP, *tls.MESH_HTTP)
+
+_PERMISSIVE: Final = {
+    "http": (
+        _Taken(transport=TLS, protocols=_MESH, http=True, mutual=True),
+        _Taken(transport=PLAIN, http=True),
+    ),
+    "bytes": (
+        _Taken(transport=TLS, protocols=_MESH, mutual=True),
+        _Taken(transport=PLAIN),
+        # TLS of somebody else: the application's own, not ours to end.
+        _Taken(transport=TLS),
+    ),
+    "found out": (
+        _Taken(transport=TLS, protocols=tls.MESH_HTTP, http=True, mutual=True),
+        _Taken(transport=PLAIN, protocols=PLAIN_HTTP, http=True),
+        _Taken(transport=TLS, protocols=(tls.MESH_TCP,), mutual=True),
+        _Taken(transport=PLAIN),
+        _Taken(transport=TLS),
+    ),
+}
+_STRICT: Final = {
+    "http": (_Taken(transport=TLS, http=True, mutual=True),),
+    "bytes": (_Taken(transport=TLS, mutual=True),),
+    "found out": (
+        _Taken(transport=TLS, protocols=tls.MESH_HTTP, http=True, mutual=True),
+        _Taken(transport=TLS, mutual=True),
+    ),
+}
+_DISABLE: Final = {
+    "http": (_Taken(transport=PLAIN, http=True),),
+    "bytes": (_Taken(transport=PLAIN),),
+    "found out": (
+        _Taken(transport=PLAIN, protocols=PLAIN_HTTP, http=True),
+        _Taken(transport=PLAIN),
+    ),
+}
 
 
 def inbound_listener(view: View) -> Listener:
+    chains = [
+        _black_hole(),
+        *_catch_all(view),
+        *(chain for own in view.own for chain in _own(view, own)),
+    ]
     return Listener(
         name=names.VIRTUAL_INBOUND,
         address=socket_address(names.ANY_ADDRESS, names.INBOUND_PORT),
-        filter_chains=[
-            _black_hole(),
-            *_catch_all(view),
-            *(chain for own in view.own for chain in _own(view, own)),
-        ],
-        listener_filters=_listener_filters(view),
-        listener_filters_timeout=seconds(0),
+        filter_chains=chains,
+        listener_filters=_listener_filters(chains),
+        listener_filters_timeout=seconds(view.mesh.detection_timeout),
         continue_on_listener_filters_timeout=True,
         traffic_direction=base_pb2.INBOUND,
         max_connections_to_accept_per_socket_event={"value": CONNECTION_BATCH},
     )
+
+
+def _ways(mode: str, protocol: Protocol) -> tuple[_Taken, ...]:
+    kind = "http" if protocol.http else "found out" if protocol is Protocol.AUTO else "bytes"
+    return (_PERMISSIVE if mode == PERMISSIVE else _STRICT if mode == STRICT else _DISABLE)[kind]
 
 
 def _black_hole() -> FilterChain:
@@ -65,72 +120,92 @@ def _black_hole() -> FilterChain:
 
 
 def _catch_all(view: View) -> Iterator[FilterChain]:
-    """Ports that no service names: HTTP where it can be recognised, bytes otherwise."""
-    routes = inbound_routes(
-        name=names.INBOUND_PASSTHROUGH,
-        port=0,
+    """Ports that no service names: HTTP where it can be recognised, bytes otherwise. A port that has a mode
+    of its own has chains of its own."""
+    http = _http_end(
+        view,
+        stat_prefix=f"{names.INBOUND_PASSTHROUGH};",
         cluster=names.INBOUND_PASSTHROUGH,
-        operation=names.operation("", 0),
+        port=0,
+        host="",
+        protocol=Protocol.AUTO,
     )
-    http = inbound_http(view.proxy, stat_prefix=f"{names.INBOUND_PASSTHROUGH};", routes=routes)
-    tcp = tcp_proxy(names.INBOUND_PASSTHROUGH)
-    yield _mutual(view, _CATCHALL_HTTP, Match(application_protocols=tls.MESH_HTTP), http)
-    yield _chain(_CATCHALL_HTTP, Match(transport_protocol=PLAIN, application_protocols=PLAIN_HTTP), http)
-    yield _mutual(view, names.VIRTUAL_INBOUND, Match(application_protocols=[tls.MESH_TCP]), tcp)
-    yield _chain(names.VIRTUAL_INBOUND, Match(transport_protocol=PLAIN), tcp)
-    # TLS of somebody else: the application's own, not ours to end.
-    yield _chain(names.VIRTUAL_INBOUND, Match(transport_protocol=_TLS), tcp)
+    served = {own.number for own in view.own}
+    for port in (0, *(each for each in view.modes.ports if each not in served)):
+        for taken in _ways(view.modes.of(port), Protocol.AUTO):
+            name = f"{names.VIRTUAL_INBOUND}-catchall-http" if taken.http else names.VIRTUAL_INBOUND
+            yield _chain(
+                view, name, port, taken, http if taken.http else tcp_proxy(names.INBOUND_PASSTHROUGH)
+            )
 
 
 def _own(view: View, own: OwnPort) -> Iterator[FilterChain]:
-    name = names.listener(names.ANY_ADDRESS, own.number)
-    end = _end(view, own, name)
-    protocols = [tls.MESH_TCP, *tls.MESH_HTTP]
-    yield _mutual(
-        view, name, Match(destination_port={"value": own.number}, application_protocols=protocols), end
-    )
-    if not own.protocol.http:
-        yield _chain(name, Match(destination_port={"value": own.number}, transport_protocol=_TLS), end)
-    yield _chain(name, Match(destination_port={"value": own.number}, transport_protocol=PLAIN), end)
-
-
-def _end(view: View, own: OwnPort, name: str) -> Filter:
-    cluster = names.inbound(own.number)
-    if not own.protocol.http:
-        return tcp_proxy(cluster)
+    name, cluster = names.listener(names.ANY_ADDRESS, own.number), names.inbound(own.number)
     service, port = own.services[0]
-    routes = inbound_routes(
-        name=cluster, port=port.number, cluster=cluster, operation=names.operation(service.host, port.number)
-    )
-    return inbound_http(view.proxy, stat_prefix=f"inbound_{name};", routes=routes)
+    for taken in _ways(view.modes.of(own.number), own.protocol):
+        end = tcp_proxy(cluster)
+        if taken.http:
+            end = _http_end(
+                view,
+                stat_prefix=f"inbound_{name};",
+                cluster=cluster,
+                port=port.number,
+                host=service.host,
+                protocol=own.protocol,
+            )
+        yield _chain(view, name, own.number, taken, end)
 
 
-def _mutual(view: View, name: str, match: Match, end: Filter) -> FilterChain:
-    match.transport_protocol = _TLS
-    chain = _chain(name, match, end)
-    chain.transport_socket.CopyFrom(tls.termination(view.mesh.trust_domain))
+def _http_end(
+    view: View, *, stat_prefix: str, cluster: str, port: int, host: str, protocol: Protocol
+) -> Filter:
+    routes = inbound_routes(name=cluster, port=port, cluster=cluster, operation=names.operation(host, port))
+    return inbound_http(view.proxy, stat_prefix=stat_prefix, routes=routes, protocol=protocol)
+
+
+def _chain(view: View, name: str, port: int, taken: _Taken, end: Filter) -> FilterChain:
+    match = Match(transport_protocol=taken.transport, application_protocols=taken.protocols)
+    if port:
+        match.destination_port.value = port
+    chain = FilterChain(name=name, filter_chain_match=match, filters=[end])
+    if taken.mutual:
+        chain.transport_socket.CopyFrom(tls.termination(view.mesh.trust_domain))
     return chain
 
 
-def _chain(name: str, match: Match, end: Filter) -> FilterChain:
-    return FilterChain(name=name, filter_chain_match=match, filters=[end])
-
-
-def _listener_filters(view: View) -> list[ListenerFilter]:
-    """Reading ahead to guess the protocol is switched off where the answer is known or does not matter."""
+def _listener_filters(chains: Iterable[FilterChain]) -> list[ListenerFilter]:
+    """Reading ahead to guess is switched off on ports where the answer is known or does not matter, or on
+    only where it does."""
+    tls_ports: dict[int, bool] = {}
+    http_ports: dict[int, bool] = {}
+    for chain in chains:
+        match = chain.filter_chain_match
+        port = match.destination_port.value
+        tls_ports[port] = tls_ports.get(port, False) or match.transport_protocol == TLS
+        http_ports[port] = http_ports.get(port, False) or bool(
+            set(match.application_protocols) & set(PLAIN_HTTP)
+        )
     original_dst = ListenerFilter(
         name="envoy.filters.listener.original_dst", typed_config=pack(original_dst_pb2.OriginalDst())
     )
-    tls_inspector = ListenerFilter(
-        name="envoy.filters.listener.tls_inspector",
-        typed_config=pack(tls_inspector_pb2.TlsInspector(initial_read_buffer_size={"value": _FIRST_READ})),
-        filter_disabled=_on_ports([names.INBOUND_PORT]),
-    )
-    http = http_inspector()
-    http.filter_disabled.CopyFrom(_on_ports([*(own.number for own in view.own), names.INBOUND_PORT]))
-    return [original_dst, tls_inspector, http]
+    needed = [
+        _on_ports(filter_, ports)
+        for filter_, ports in ((tls_inspector(), tls_ports), (http_inspector(), http_ports))
+        if any(ports.values())
+    ]
+    return [original_dst, *needed]
 
 
-def _on_ports(ports: list[int]) -> Predicate:
+def _on_ports(filter_: ListenerFilter, ports: dict[int, bool]) -> ListenerFilter:
+    """Port 0 stands for all that have no chains of their own."""
+    by_default = ports.get(0, False)
+    exceptions = sorted(port for port, needed in ports.items() if port and needed is not by_default)
+    if exceptions:
+        predicate = _any_of(exceptions)
+        filter_.filter_disabled.CopyFrom(predicate if by_default else Predicate(not_match=predicate))
+    return filter_
+
+
+def _any_of(ports: list[int]) -> Predicate:
     rules = [Predicate(destination_port_range={"start": port, "end": port + 1}) for port in ports]
     return rules[0] if len(rules) == 1 else Predicate(or_match={"rules": rules})

@@ -1,28 +1,51 @@
 """The name table: what the agent's resolver answers, host by host.
 
 Does not:  depend on DNS_CAPTURE itself; istiod sends the table to everybody, only the addresses in it differ.
+Surprise:  a router gets an empty one: nothing beside it asks.
 """
 
 from lab.controlplane._pb import nds_pb2
 from lab.controlplane.kinds.service_entry import Resolution
+from lab.controlplane.services import Service
 from lab.controlplane.snapshot.view import Seen, View
-
-_REGISTRY = "External"
-"""What istiod calls names that come from ServiceEntries."""
+from lab.controlplane.workloads import Instance
 
 
 def name_table(view: View) -> nds_pb2.NameTable:
     table = nds_pb2.NameTable()
+    if view.router:
+        return table
     for seen in view.services:
-        ips = _ips(seen)
-        if ips:
-            table.table[seen.host].ips.extend(ips)
-            table.table[seen.host].registry = _REGISTRY
+        ips = list(seen.single_addresses)
+        if not seen.addresses and seen.service.resolution is Resolution.NONE:
+            ips = _headless(table, seen)
+        if not ips:
+            continue
+        info = table.table[seen.host]
+        info.ips.extend(ips)
+        info.registry = seen.service.registry
+        if seen.service.kubernetes:
+            info.namespace = seen.service.namespace
+            info.shortname = seen.service.name
     return table
 
 
-def _ips(seen: Seen) -> list[str]:
-    """Its own addresses but no ranges; for one that is reached at its endpoints, theirs."""
-    if seen.addresses or seen.service.resolution is not Resolution.NONE:
-        return list(seen.single_addresses)
-    return [each.address for each in seen.instances if each.serving and each.is_ip]
+def _headless(table: nds_pb2.NameTable, seen: Seen) -> list[str]:
+    """Reached at its endpoints: all of theirs, and each under its own name where it has one."""
+    if not seen.service.ports:
+        return []
+    first = seen.service.ports[0]
+    reached = [each for each in seen.instances if each.serving and each.is_ip and each.port(first)]
+    for each in reached:
+        if each.subdomain:
+            _add_pod(table, seen.service, each)
+    return [each.address for each in reached]
+
+
+def _add_pod(table: nds_pb2.NameTable, service: Service, pod: Instance) -> None:
+    short = f"{pod.hostname}.{pod.subdomain}"
+    info = table.table[f"{short}.{service.host.partition('.')[2]}"]
+    info.ips[:] = [pod.address]
+    info.registry = service.registry
+    info.namespace = service.namespace
+    info.shortname = short

@@ -16,6 +16,8 @@ INBOUND_PORT: Final = 15006
 """Where captured connections arrive (Istio's port table)."""
 
 ANY_ADDRESS: Final = "0.0.0.0"
+HTTP_PROXY: Final = "http_proxy"
+"""The route table of applications that use HTTP_PROXY."""
 INBOUND_SOURCE: Final = "127.0.0.6"
 """Source address of what Envoy hands to the application; the capture rules let it pass uncaptured."""
 
@@ -58,12 +60,3 @@ def operation(subject: str, port: int) -> str:
 
 def configuration(kind: str, namespace: str, name: str) -> str:
     return f"{_API}/{namespace}/{kind}/{name}"
-
-
-def absolute(host: str, namespace: str, domain: str) -> str:
-    """What a host of a VirtualService or DestinationRule means: without a dot, a Kubernetes service.
-
-    This is the trap the documents warn about: a ServiceEntry's host is never completed so, and the two do
-    not meet.
-    """
-    return host if "." in host else f"{host}.{namespace}.svc.{domain}"

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from envoy.type.v3 import percent_pb2
 from google.protobuf import any_pb2, duration_pb2, json_format, struct_pb2
 from google.protobuf.message import Message
 
@@ -21,3 +22,16 @@ def seconds(number: float) -> duration_pb2.Duration:
     duration = duration_pb2.Duration()
     duration.FromTimedelta(timedelta(seconds=number))
     return duration
+
+
+def percent(value: float | None, *, nothing: float | None = None) -> percent_pb2.FractionalPercent:
+    """As istiod writes them: what is not said as hundredths, all of them unless ``nothing`` says how many;
+    what is said as millionths."""
+    if value is None:
+        numerator = 100 if nothing is None else int(nothing)
+        return percent_pb2.FractionalPercent(
+            numerator=numerator, denominator=percent_pb2.FractionalPercent.HUNDRED
+        )
+    return percent_pb2.FractionalPercent(
+        numerator=int(value * 10_000), denominator=percent_pb2.FractionalPercent.MILLION
+    )

@@ -1,43 +1,70 @@
-"""Route tables: which host goes to which cluster. One per HTTP port outbound, one per own port inbound."""
+"""Route tables of sidecars: which host goes to which cluster. One per HTTP port outbound, one per own port
+inbound.
 
-from collections.abc import Iterator
+Surprise:  a VirtualService for a host that no service has takes effect on port 80 alone. That is istiod's
+           way, and the documents' trap: a short name of a VirtualService lands there.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from envoy.config.core.v3 import base_pb2
-from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, RouteAction, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 
-from lab.controlplane.kinds.routing import Destination, HttpRoute, VirtualService
+from lab.controlplane.hosts import is_wildcard, matches
+from lab.controlplane.kinds.protocol import Protocol
+from lab.controlplane.kinds.virtual_service import MESH_GATEWAY, VirtualService
 from lab.controlplane.snapshot import names
-from lab.controlplane.snapshot.packing import pack, seconds, struct
+from lab.controlplane.snapshot.domains import Domains, domains_of
+from lab.controlplane.snapshot.http_routes import DEFAULT, Asked, governed, plain
+from lab.controlplane.snapshot.packing import seconds
+from lab.controlplane.snapshot.route_match import route_match
 from lab.controlplane.snapshot.view import Seen, View
+from lab.controlplane.snapshot.virtual_services import closest_by_host
 
 _ALLOW_ANY: Final = "allow_any"
-"""The virtual host of everything the mesh does not know: outboundTrafficPolicy ALLOW_ANY, Istio's default."""
-_DEFAULT: Final = "default"
+_BLOCK_ALL: Final = "block_all"
+"""The virtual host of everything the mesh does not know, by outboundTrafficPolicy."""
+_UNKNOWN_HOST: Final = 502
 
 _RETRIES: Final = 2
-"""Istio's default for outbound and inbound."""
-_RETRY_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _RETRY_INBOUND_ON: Final = "reset-before-request"
 """Only what certainly never reached the application."""
-_OTHER_HOST_ATTEMPTS: Final = 5
-"""How often a retry looks for an endpoint that has not failed yet."""
 _DIRECT_RESPONSE_BYTES: Final = 2**20
+_OF_HOSTS_ALONE: Final = 80
+"""The port on which hosts of VirtualServices count that no service has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Hosts that share routes, on one port."""
+
+    port: int
+    hosts: tuple[str, ...] = ()
+    """Of a VirtualService, that no service has."""
+    services: tuple[Seen, ...] = ()
+    routes: list[Route]
 
 
 def routes(view: View) -> Iterator[RouteConfiguration]:
-    for port in view.http_ports():
-        yield RouteConfiguration(
-            name=str(port),
-            virtual_hosts=_distinct(
-                [*_unserved_hosts(view, port), *_service_hosts(view, port), _allow_any()]
-            ),
-            validate_clusters={"value": False},
-            max_direct_response_body_size_bytes={"value": _DIRECT_RESPONSE_BYTES},
-            ignore_port_in_host_matching=True,
-        )
+    numbers = sorted({port.number for _, port in view.ports() if port.protocol.routed})
+    for number in numbers:
+        hosts = virtual_hosts(view, number)
+        yield table(str(number), [*hosts, _unknown(view)])
+        yield from _alone(view, number, hosts)
+    if view.mesh.http_proxy_port:
+        yield table(names.HTTP_PROXY, [*virtual_hosts(view, 0), _unknown(view)])
+
+
+def table(name: str, hosts: list[VirtualHost]) -> RouteConfiguration:
+    return RouteConfiguration(
+        name=name,
+        virtual_hosts=hosts,
+        validate_clusters={"value": False},
+        max_direct_response_body_size_bytes={"value": _DIRECT_RESPONSE_BYTES},
+        ignore_port_in_host_matching=True,
+    )
 
 
 def inbound_routes(*, name: str, port: int, cluster: str, operation: str) -> RouteConfiguration:
@@ -48,115 +75,125 @@ def inbound_routes(*, name: str, port: int, cluster: str, operation: str) -> Rou
         retry_policy={"retry_on": _RETRY_INBOUND_ON, "num_retries": {"value": _RETRIES}},
         max_stream_duration={"max_stream_duration": seconds(0), "grpc_timeout_header_max": seconds(0)},
     )
-    host = VirtualHost(
-        name=f"inbound|http|{port}", domains=["*"], routes=[_route(_DEFAULT, action, operation)]
-    )
+    route = Route(name=DEFAULT, match=route_match(None), route=action)
+    route.decorator.operation = operation
+    host = VirtualHost(name=f"inbound|http|{port}", domains=["*"], routes=[route])
     return RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters={"value": False})
 
 
-def _distinct(hosts: list[VirtualHost]) -> list[VirtualHost]:
-    """Each domain once, the first to name it wins: Envoy refuses a table as a whole that has one twice."""
+def virtual_hosts(view: View, number: int) -> list[VirtualHost]:
+    """Of one port; 0 stands for all of them, told apart by the port a client writes behind the host."""
+    groups = list(_groups(view, number))
+    domains = Domains(seen.host for group in groups for seen in group.services)
+    found: list[tuple[int, VirtualHost]] = []
+    for group in groups:
+        for host in group.hosts:
+            found += domains.claimed(group.port, host, [host], group.routes)
+        for seen in group.services:
+            claimed = domains_of(view, seen, 0 if number else group.port)
+            found += domains.claimed(group.port, seen.host, claimed, group.routes)
+    hosts = [host for port, host in found if number or port == _OF_HOSTS_ALONE or _keep_ports(host)]
+    return sorted(hosts, key=lambda each: each.name)
+
+
+def _keep_ports(host: VirtualHost) -> bool:
+    """Beside port 80, a host without its port means nothing; whether anything is left."""
+    host.domains[:] = [each for each in host.domains if ":" in each]
+    return bool(host.domains)
+
+
+def _groups(view: View, number: int) -> Iterator[_Group]:
+    there = {
+        seen.host: seen
+        for seen in sorted(view.services, key=lambda each: each.host)
+        if not number or seen.service.port(number)
+    }
+    services = view.for_sidecars
+    if number != _OF_HOSTS_ALONE:
+        services = tuple(each for each in services if _meets(each, there))
+    closest = closest_by_host(view.for_sidecars, there)
     taken: set[str] = set()
-    for host in hosts:
-        own = [domain for domain in dict.fromkeys(host.domains) if domain not in taken]
-        taken.update(own)
-        host.domains[:] = own
-    return [host for host in hosts if host.domains]
-
-
-def _service_hosts(view: View, port: int) -> Iterator[VirtualHost]:
-    for seen in view.services:
-        if not any(each.number == port and each.protocol.http for each in seen.service.ports):
+    for service in services:
+        for group in _governed(view, service, number, there, closest):
+            taken.update(seen.host for seen in group.services)
+            yield group
+    for host, seen in there.items():
+        if host in taken:
             continue
-        governing = next((each for each in view.virtual_services if seen.host in view.hosts(each)), None)
-        yield VirtualHost(
-            name=names.virtual_host(seen.host, port),
-            # A resolver may hand over the name with its final dot; a client may use the address itself.
-            domains=[seen.host, f"{seen.host}.", *seen.single_addresses],
-            routes=_governed(view, governing, port) if governing and governing.http else [_plain(seen, port)],
-            include_request_attempt_count=True,
-        )
+        for port in seen.service.ports:
+            if port.number == (number or port.number) and port.protocol.routed:
+                yield _Group(port=port.number, services=(seen,), routes=[plain(view, seen, port)])
 
 
-def _unserved_hosts(view: View, port: int) -> Iterator[VirtualHost]:
-    """Hosts of VirtualServices that no service has: the documents' trap, where a short `xxx` lands."""
-    served = {seen.host for seen in view.services}
-    for virtual_service in view.virtual_services:
-        for host in view.hosts(virtual_service):
-            if host not in served and virtual_service.http:
-                yield VirtualHost(
-                    name=names.virtual_host(host, port),
-                    domains=[host],
-                    routes=_governed(view, virtual_service, port),
-                    include_request_attempt_count=True,
-                )
+def _meets(service: VirtualService, there: Iterable[str]) -> bool:
+    return any(matches(mine, host) for mine in service.hosts for host in there)
 
 
-def _allow_any() -> VirtualHost:
-    action = RouteAction(cluster=names.PASSTHROUGH, timeout=seconds(0), max_grpc_timeout=seconds(0))
-    return VirtualHost(
-        name=_ALLOW_ANY,
-        domains=["*"],
-        routes=[_route(_ALLOW_ANY, action)],
-        include_request_attempt_count=True,
-    )
+def _governed(
+    view: View,
+    service: VirtualService,
+    number: int,
+    there: dict[str, Seen],
+    closest: Mapping[str, VirtualService],
+) -> Iterator[_Group]:
+    made = governed(Asked(view=view, gateway=MESH_GATEWAY, port=number, known=frozenset(there)), service)
+    if not made:
+        return
+    alone, found = _split(service, there, closest)
+    by_port: dict[int, list[Seen]] = {}
+    for seen in found:
+        for port in seen.service.ports:
+            if port.number == (number or port.number) and port.protocol.routed:
+                by_port.setdefault(port.number, []).append(seen)
+    if not by_port and number == _OF_HOSTS_ALONE:
+        by_port[number] = []
+    for port_number, group in by_port.items():
+        yield _Group(port=port_number, hosts=tuple(alone), services=tuple(group), routes=made)
 
 
-def _plain(seen: Seen, port: int) -> Route:
-    action = RouteAction(cluster=names.outbound(port, seen.host), **_outbound_policy())
-    return _route(_DEFAULT, action, names.operation(seen.host, port))
+def _split(
+    service: VirtualService, there: dict[str, Seen], closest: Mapping[str, VirtualService]
+) -> tuple[list[str], list[Seen]]:
+    """Hosts that no service has, and services that one of the hosts means. Of a wildcard those alone for
+    which no other VirtualService says more."""
+    alone: list[str] = []
+    found: dict[str, Seen] = {}
+    for host in sorted(service.hosts, key=is_wildcard):
+        if not is_wildcard(host):
+            if host in there:
+                found[host] = there[host]
+            else:
+                alone.append(host)
+            continue
+        met = [each for each in there if matches(each, host)]
+        found |= {each: there[each] for each in met if closest.get(each) is service}
+        if not met:
+            alone.append(host)
+    return alone, list(found.values())
 
 
-def _governed(view: View, virtual_service: VirtualService, port: int) -> list[Route]:
-    return [_chosen(view, virtual_service, each, port) for each in virtual_service.http]
-
-
-def _chosen(view: View, virtual_service: VirtualService, http: HttpRoute, port: int) -> Route:
-    about = virtual_service.metadata
-    if len(http.destinations) == 1:
-        only = http.destinations[0]
-        action = RouteAction(cluster=_cluster(view, virtual_service, only, port), **_outbound_policy())
-        operation = names.operation(_host(view, virtual_service, only), only.port or port)
-    else:
-        weighted = [
-            {"name": _cluster(view, virtual_service, each, port), "weight": {"value": each.weight}}
-            for each in http.destinations
-            if each.weight  # as istiod: a destination that gets nothing is not mentioned
+def _alone(view: View, number: int, hosts: list[VirtualHost]) -> Iterator[RouteConfiguration]:
+    """Tables of services on addresses of their own whose protocol is found out: there the host does not
+    matter."""
+    for seen in view.services:
+        port = seen.service.port(number)
+        if port is None or port.protocol is not Protocol.AUTO or seen.address == names.ANY_ADDRESS:
+            continue
+        own = [
+            VirtualHost.FromString(each.SerializeToString()) for each in hosts if seen.host in each.domains
         ]
-        action = RouteAction(weighted_clusters={"clusters": weighted}, **_outbound_policy())
-        operation = names.operation(about.name, port)
-    route = _route(http.name, action, operation)
-    config = names.configuration("virtual-service", about.namespace, about.name)
-    route.metadata.CopyFrom(base_pb2.Metadata(filter_metadata={"istio": struct({"config": config})}))
-    return route
+        if len(own) == 1:
+            own[0].domains[:] = ["*"]
+        yield table(names.virtual_host(seen.host, number), own)
 
 
-def _cluster(view: View, virtual_service: VirtualService, to: Destination, port: int) -> str:
-    return names.outbound(to.port or port, _host(view, virtual_service, to), to.subset)
-
-
-def _host(view: View, virtual_service: VirtualService, to: Destination) -> str:
-    return names.absolute(to.host, virtual_service.metadata.namespace, view.mesh.dns_domain)
-
-
-def _outbound_policy() -> dict[str, object]:
-    """No timeout of the mesh's own, and two retries on another endpoint."""
-    retry = RetryPolicy(
-        retry_on=_RETRY_ON,
-        num_retries={"value": _RETRIES},
-        retry_host_predicate=[
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": pack(previous_hosts_pb2.PreviousHostsPredicate()),
-            }
-        ],
-        host_selection_retry_max_attempts=_OTHER_HOST_ATTEMPTS,
-    )
-    return {"timeout": seconds(0), "retry_policy": retry, "max_grpc_timeout": seconds(0)}
-
-
-def _route(name: str, action: RouteAction, operation: str = "") -> Route:
-    route = Route(name=name, match={"prefix": "/"}, route=action)
-    if operation:
-        route.decorator.operation = operation
-    return route
+def _unknown(view: View) -> VirtualHost:
+    name = _ALLOW_ANY if view.mesh.allow_any else _BLOCK_ALL
+    route = Route(name=name, match=route_match(None))
+    if view.mesh.allow_any:
+        route.route.CopyFrom(
+            RouteAction(cluster=names.PASSTHROUGH, timeout=seconds(0), max_grpc_timeout=seconds(0))
+        )
+    else:
+        route.direct_response.status = _UNKNOWN_HOST
+    return VirtualHost(name=name, domains=["*"], routes=[route], include_request_attempt_count=True)

@@ -16,14 +16,19 @@ from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3 import string_pb2
 
-from lab.controlplane.registry import DISABLED, ISTIO
+from lab.controlplane.kinds.destination_rule import ClientTls
+from lab.controlplane.kinds.gateway import ServerTls
 from lab.controlplane.snapshot.endpoints import TLS_MODE
 from lab.controlplane.snapshot.packing import pack, seconds, struct
+from lab.controlplane.workloads import DISABLED, ISTIO
 
 MESH_TCP: Final = "istio"
 """What a client of the mesh offers for a connection it does not look into."""
 MESH_HTTP: Final = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 """What it offers for HTTP, when it has Istio's filter that says so."""
+
+_SYSTEM_ROOTS: Final = "system"
+"""In place of a file: the roots the host trusts."""
 
 _CERTIFICATE: Final = "default"
 _ROOT: Final = "ROOTCA"
@@ -41,17 +46,11 @@ _INBOUND_CIPHERS: Final = (
 _PEER_PROTOCOLS: Final = ("h2", "http/1.1")
 
 
-def by_endpoint(*, sni: str, peers: Iterable[str]) -> list[cluster_pb2.Cluster.TransportSocketMatch]:
-    """Mutual TLS for endpoints whose metadata says so, plain text for others. ``peers``: SPIFFE names."""
-    accepted = [string_pb2.StringMatcher(exact=peer) for peer in peers]
-    context = tls_pb2.UpstreamTlsContext(common_tls_context=_common(accepted, alpn=(MESH_TCP,)), sni=sni)
+def by_endpoint(mesh_socket: base_pb2.TransportSocket) -> list[cluster_pb2.Cluster.TransportSocketMatch]:
+    """Mutual TLS for endpoints whose metadata says so, plain text for others."""
     return [
         cluster_pb2.Cluster.TransportSocketMatch(
-            name=f"{TLS_MODE}-{ISTIO}",
-            match=struct({TLS_MODE: ISTIO}),
-            transport_socket=base_pb2.TransportSocket(
-                name="envoy.transport_sockets.tls", typed_config=pack(context)
-            ),
+            name=f"{TLS_MODE}-{ISTIO}", match=struct({TLS_MODE: ISTIO}), transport_socket=mesh_socket
         ),
         cluster_pb2.Cluster.TransportSocketMatch(
             name=f"{TLS_MODE}-{DISABLED}",
@@ -63,46 +62,121 @@ def by_endpoint(*, sni: str, peers: Iterable[str]) -> list[cluster_pb2.Cluster.T
     ]
 
 
+def with_mesh_identity(*, sni: str, peers: Iterable[str], http2: bool) -> base_pb2.TransportSocket:
+    """The certificate of the mesh, to a peer that has one of these SPIFFE names; none: any of the mesh."""
+    alpn = (MESH_TCP, "h2") if http2 else (MESH_TCP,)
+    return _upstream(
+        tls_pb2.UpstreamTlsContext(common_tls_context=_common(_exact(peers), alpn=alpn), sni=sni)
+    )
+
+
+def with_files(tls: ClientTls, *, peers: Iterable[str], http2: bool) -> base_pb2.TransportSocket:
+    """What a DestinationRule names: the agent beside the proxy reads the files and hands them over, so that
+    new ones count without a restart."""
+    common = tls_pb2.CommonTlsContext(tls_params=_versions(), alpn_protocols=("h2",) if http2 else ())
+    if tls.mode == "MUTUAL":
+        name = f"file-cert:{tls.client_certificate}~{tls.private_key}"
+        common.tls_certificate_sds_secret_configs.append(_secret(name, at_once=False))
+    if tls.skip_verify:
+        common.validation_context.SetInParent()
+    else:
+        common.combined_validation_context.CopyFrom(
+            _validation(f"file-root:{tls.ca_certificates or _SYSTEM_ROOTS}", _exact(peers), at_once=False)
+        )
+    return _upstream(tls_pb2.UpstreamTlsContext(common_tls_context=common, sni=tls.sni))
+
+
 def termination(trust_domain: str) -> base_pb2.TransportSocket:
     """What an inbound chain asks of its peer: a certificate of the mesh, anyone's within the trust domain."""
     accepted = [string_pb2.StringMatcher(prefix=f"spiffe://{trust_domain}/")]
     common = _common(accepted, alpn=_PEER_PROTOCOLS)
     common.tls_params.cipher_suites.extend(_INBOUND_CIPHERS)
+    return _downstream(common, demands=True)
+
+
+def gateway_termination(tls: ServerTls, *, http: bool) -> base_pb2.TransportSocket:
+    """At a router: its own certificate from files, or the mesh's."""
+    demands = tls.mode in ("MUTUAL", "ISTIO_MUTUAL")
+    if tls.mode == "ISTIO_MUTUAL":
+        alpn = _PEER_PROTOCOLS if http else (MESH_TCP, *_PEER_PROTOCOLS)
+        common = _common(_exact(tls.subject_alt_names), alpn=alpn)
+        common.ClearField("tls_params")
+        return _downstream(common, demands=demands)
+    common = tls_pb2.CommonTlsContext(alpn_protocols=_PEER_PROTOCOLS)
+    common.tls_certificate_sds_secret_configs.append(
+        _secret(f"file-cert:{tls.certificate}~{tls.private_key}", at_once=False)
+    )
+    if demands or tls.mode == "OPTIONAL_MUTUAL":
+        common.combined_validation_context.CopyFrom(
+            _validation(f"file-root:{tls.ca_certificates}", _exact(tls.subject_alt_names), at_once=False)
+        )
+    if tls.oldest != "TLS_AUTO":
+        common.tls_params.tls_minimum_protocol_version = _version(tls.oldest)
+    if tls.newest != "TLS_AUTO":
+        common.tls_params.tls_maximum_protocol_version = _version(tls.newest)
+    common.tls_params.cipher_suites.extend(tls.ciphers)
+    if common.tls_params == common_pb2.TlsParameters():
+        common.ClearField("tls_params")
+    return _downstream(common, demands=demands)
+
+
+def _version(name: str) -> common_pb2.TlsParameters.TlsProtocol:
+    return common_pb2.TlsParameters.TlsProtocol.Value(name.replace("TLSV", "TLSv"))
+
+
+def _upstream(context: tls_pb2.UpstreamTlsContext) -> base_pb2.TransportSocket:
+    return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def _downstream(common: tls_pb2.CommonTlsContext, *, demands: bool) -> base_pb2.TransportSocket:
     context = tls_pb2.DownstreamTlsContext(
-        common_tls_context=common, require_client_certificate={"value": True}
+        common_tls_context=common, require_client_certificate={"value": demands}
     )
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def _common(accepted: list[string_pb2.StringMatcher], *, alpn: tuple[str, ...]) -> tls_pb2.CommonTlsContext:
-    # match_subject_alt_names is deprecated in Envoy's API and still what istiod writes and Envoy obeys.
-    combined = tls_pb2.CommonTlsContext.CombinedCertificateValidationContext(
-        default_validation_context=common_pb2.CertificateValidationContext(match_subject_alt_names=accepted),
-        validation_context_sds_secret_config=_secret(_ROOT),
+def _exact(names: Iterable[str]) -> list[string_pb2.StringMatcher]:
+    return [string_pb2.StringMatcher(exact=each) for each in names]
+
+
+def _versions() -> common_pb2.TlsParameters:
+    return common_pb2.TlsParameters(
+        tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2,
+        tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
     )
+
+
+def _common(accepted: list[string_pb2.StringMatcher], *, alpn: tuple[str, ...]) -> tls_pb2.CommonTlsContext:
     return tls_pb2.CommonTlsContext(
-        tls_params=common_pb2.TlsParameters(
-            tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2,
-            tls_maximum_protocol_version=common_pb2.TlsParameters.TLSv1_3,
-        ),
+        tls_params=_versions(),
         alpn_protocols=alpn,
         tls_certificate_sds_secret_configs=[_secret(_CERTIFICATE)],
-        combined_validation_context=combined,
+        combined_validation_context=_validation(_ROOT, accepted),
     )
 
 
-def _secret(name: str) -> secret_pb2.SdsSecretConfig:
+def _validation(
+    root: str, accepted: list[string_pb2.StringMatcher], *, at_once: bool = True
+) -> tls_pb2.CommonTlsContext.CombinedCertificateValidationContext:
+    # match_subject_alt_names is deprecated in Envoy's API and still what istiod writes and Envoy obeys.
+    return tls_pb2.CommonTlsContext.CombinedCertificateValidationContext(
+        default_validation_context=common_pb2.CertificateValidationContext(match_subject_alt_names=accepted),
+        validation_context_sds_secret_config=_secret(root, at_once=at_once),
+    )
+
+
+def _secret(name: str, *, at_once: bool = True) -> secret_pb2.SdsSecretConfig:
+    """``at_once``: a listener or cluster waits for it without end; files may be missing, and Envoy goes on
+    after its usual time."""
     service = config_source_pb2.ApiConfigSource(
         api_type=config_source_pb2.ApiConfigSource.GRPC,
         grpc_services=[{"envoy_grpc": {"cluster_name": _SDS_CLUSTER}}],
         set_node_on_first_message_only=True,
         transport_api_version=config_source_pb2.V3,
     )
-    return secret_pb2.SdsSecretConfig(
-        name=name,
-        sds_config=config_source_pb2.ConfigSource(
-            api_config_source=service,
-            initial_fetch_timeout=seconds(0),
-            resource_api_version=config_source_pb2.V3,
-        ),
+    source = config_source_pb2.ConfigSource(
+        api_config_source=service, resource_api_version=config_source_pb2.V3
     )
+    if at_once:
+        source.initial_fetch_timeout.CopyFrom(seconds(0))
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=source)

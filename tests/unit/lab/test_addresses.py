@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from lab.controlplane import addresses
-from lab.controlplane.addresses import Leases, OutOfAddresses, ServiceKey
+from lab.controlplane.addresses import Leases, ServiceKey
 from lab.controlplane.kinds.metadata import Metadata
-from lab.controlplane.kinds.service_entry import Protocol, Resolution, ServiceEntry, ServicePort
+from lab.controlplane.kinds.protocol import Protocol
+from lab.controlplane.kinds.service_entry import Resolution, ServiceEntry, ServicePort
 from lab.controlplane.mesh import Allocation, Mesh
 from lab.controlplane.proxy import Proxy
 from tests.unit.lab.story import node
@@ -49,9 +52,63 @@ def test_sequential_skips_a_last_octet_of_zero() -> None:
     assert not any(address.endswith(".0") for address in given)
 
 
-def test_sequential_ends_where_istio_ended() -> None:
-    with pytest.raises(OutOfAddresses):
-        addresses.sequential([key(f"h{n}") for n in range(255 * 255)])
+def test_sequential_ends_where_istio_ended_and_wraps_nowhere() -> None:
+    keys = [key(f"h{n}") for n in range(255 * 255)]
+    given = addresses.sequential(keys)
+    # 254 for each of 254 whole third octets, and 254 of the last one: position 255 * 255 is never reached.
+    assert len(given) == 254 * 255
+    assert list(given.values())[-1] == "240.240.254.254"
+    assert len(set(given.values())) == len(given)
+    assert keys[len(given)] not in given
+
+
+def test_who_comes_after_the_last_address_is_named_and_the_others_keep_theirs() -> None:
+    hosts = tuple(f"h{n}.example" for n in range(254 * 255 + 1))
+    crowd = replace(entry("crowd"), hosts=hosts)
+    given, problems = addresses.allocate([crowd], Leases(), Allocation.SEQUENTIAL)
+    assert len(given) == 254 * 255
+    assert problems == (
+        f"ServiceEntry ns/crowd: {hosts[-1]} gets no address: 64770 services have one and 240.240.0.0/16 "
+        "has no more for this allocation",
+    )
+
+
+@pytest.mark.parametrize("how", list(Allocation))
+def test_two_control_planes_with_equal_files_give_equal_addresses_however_they_read_them(
+    how: Allocation,
+) -> None:
+    entries = [entry(f"h{n}.example") for n in range(20)]
+    orders = (entries, entries[::-1], entries[7:] + entries[:7])
+    given = [addresses.allocate(order, addresses.renew(order, Leases()), how)[0] for order in orders]
+    assert given[0] == given[1] == given[2]
+
+
+def test_the_older_document_comes_first_whatever_its_name() -> None:
+    old = replace(entry("z"), metadata=Metadata(name="z", namespace="ns", created="2021-05-21T00:00:00Z"))
+    new = replace(entry("a"), metadata=Metadata(name="a", namespace="ns", created="2021-05-22T00:00:00Z"))
+    given, _ = addresses.allocate([new, old], Leases(), Allocation.SEQUENTIAL)
+    assert {host: address for (_, _, host), address in given.items()} == {
+        "z": "240.240.0.1",
+        "a": "240.240.0.2",
+    }
+
+
+def test_what_a_document_brings_in_its_status_stays_its_own() -> None:
+    kept = replace(entry("b"), given={"b": "240.240.7.7"})
+    assert held(addresses.renew([entry("a"), kept], Leases())) == {"a": "240.240.0.1", "b": "240.240.7.7"}
+
+
+def test_a_status_that_claims_an_address_of_somebody_else_counts_for_nothing() -> None:
+    first = renewed(["a"])
+    thief = replace(entry("b"), given={"b": "240.240.0.1"})
+    assert held(addresses.renew([entry("a"), thief], first)) == {"a": "240.240.0.1", "b": "240.240.0.2"}
+
+
+def test_next_free_leaves_who_finds_the_range_full_without_an_address() -> None:
+    hosts = tuple(f"h{n}.example" for n in range(65535))
+    leases = addresses.renew([replace(entry("crowd"), hosts=hosts)], Leases())
+    assert len(leases.held) == 65534
+    assert len(set(leases.held.values())) == 65534
 
 
 def test_hashed_agrees_with_the_published_vectors() -> None:
@@ -110,7 +167,7 @@ def test_an_address_somebody_wrote_down_wins_over_one_handed_out() -> None:
 
 def test_the_three_generations_agree_on_the_first_service_but_for_the_hash() -> None:
     entries, leases = [entry("nginx.jd.com")], renewed(["nginx.jd.com"])
-    given = {how: list(addresses.allocate(entries, leases, how).values()) for how in Allocation}
+    given = {how: list(addresses.allocate(entries, leases, how)[0].values()) for how in Allocation}
     assert given[Allocation.NEXT_FREE] == given[Allocation.SEQUENTIAL] == ["240.240.0.1"]
     assert given[Allocation.HASH] != ["240.240.0.1"]
 

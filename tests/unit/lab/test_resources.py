@@ -1,10 +1,12 @@
 import pytest
 import yaml
 
+from lab.controlplane.kinds.destination_rule import DestinationRule
 from lab.controlplane.kinds.document import BadDocument
 from lab.controlplane.kinds.kubernetes import ConfigMap, Namespace, Pod, ServiceAccount
-from lab.controlplane.kinds.routing import Destination, DestinationRule, VirtualService
-from lab.controlplane.kinds.service_entry import Protocol, Resolution, ServiceEntry
+from lab.controlplane.kinds.protocol import Protocol
+from lab.controlplane.kinds.service_entry import Resolution, ServiceEntry
+from lab.controlplane.kinds.virtual_service import VirtualService
 from lab.controlplane.kinds.workload import Condition, WorkloadEntry, WorkloadGroup
 from lab.controlplane.resources import Resource, parse, to_document, to_yaml
 from tests.unit.lab import story
@@ -22,9 +24,7 @@ def test_the_documents_service_entry_is_read_as_written() -> None:
     entry = one(story.SERVICE)
     assert isinstance(entry, ServiceEntry)
     assert entry.hosts == ("nginx.jd.com",)
-    assert [(port.name, port.number, port.protocol, port.target) for port in entry.ports] == [
-        ("http", 80, Protocol.HTTP, 80)
-    ]
+    assert [(port.name, port.number, port.protocol) for port in entry.ports] == [("http", 80, Protocol.HTTP)]
     assert entry.resolution is Resolution.STATIC
     assert not entry.external
     assert entry.selector == {"app": "nginx"}
@@ -101,12 +101,7 @@ def test_a_namespace_is_found_under_its_own_name() -> None:
 def test_the_kubernetes_kinds_are_read() -> None:
     pod = one(story.POD)
     assert isinstance(pod, Pod)
-    assert (pod.address, pod.service_account, pod.ready, pod.sidecar) == (
-        "192.168.0.20",
-        "default",
-        True,
-        False,
-    )
+    assert (pod.address, pod.service_account, pod.ready) == ("192.168.0.20", "", True)
     account = one("{apiVersion: v1, kind: ServiceAccount, metadata: {name: vm, namespace: istio-demo}}")
     assert isinstance(account, ServiceAccount)
     assert account.uid
@@ -135,23 +130,27 @@ def test_routing_documents_are_read() -> None:
         ("docker", {"class": "docker"}),
     ]
     assert isinstance(service, VirtualService)
-    assert service.http[0].destinations == (
-        Destination(host="nginx.jd.com", subset="vm", weight=100),
-        Destination(host="nginx.jd.com", subset="docker", weight=0),
-    )
+    assert [
+        (each.destination.host, each.destination.subset, each.weight) for each in service.http[0].route
+    ] == [
+        ("nginx.jd.com", "vm", 100),
+        ("nginx.jd.com", "docker", 0),
+    ]
     assert parsed.warnings == ()
 
 
-def test_what_nothing_here_runs_is_set_aside_by_name() -> None:
+def test_what_is_not_served_is_set_aside_by_name() -> None:
     parsed = parse(
-        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: nginx}}\n---\n"
-        "{apiVersion: v1, kind: Service, metadata: {name: web}}\n---\n---\n" + story.SERVICE,
+        "{apiVersion: batch/v1, kind: Job, metadata: {name: once}}\n---\n"
+        "{apiVersion: networking.istio.io/v1, kind: EnvoyFilter, metadata: {name: lua}}\n---\n---\n"
+        + story.SERVICE,
         file="mixed.yaml",
     )
     assert len(parsed.resources) == 1
     assert parsed.warnings == (
-        "mixed.yaml, document 1: Deployment nginx (apps/v1) is set aside: nothing here runs it",
-        "mixed.yaml, document 2: Service web (v1) is set aside: nothing here runs it",
+        "mixed.yaml, document 1: Job once (batch/v1) is set aside: it is not served here",
+        "mixed.yaml, document 2: EnvoyFilter lua (networking.istio.io/v1) is set aside: it is not served "
+        "here",
     )
 
 
@@ -163,24 +162,22 @@ def test_a_list_is_read_item_by_item() -> None:
 
 def test_a_setting_nobody_serves_is_not_silently_ignored() -> None:
     text = story.routing(vm=100, docker=0).replace(
-        "  host:", "  trafficPolicy: {tls: {mode: MUTUAL}}\n  host:", 1
+        "  host:", "  trafficPolicy: {loadBalancer: {simple: RANDOM}, tunnel: {targetHost: a}}\n  host:", 1
     )
     assert parse(text, file="r.yaml").warnings == (
-        "r.yaml, document 1: DestinationRule istio-demo/nginx-dr: spec.trafficPolicy is not served by this "
-        "control plane",
+        "r.yaml, document 1: DestinationRule istio-demo/nginx-dr: spec.trafficPolicy.tunnel is not served by "
+        "this control plane",
     )
 
 
-def test_a_route_with_a_match_is_left_out_because_without_it_it_would_take_everything() -> None:
-    text = story.routing(vm=100, docker=0).replace(
-        "    - name: http-nginx", "    - match: []\n      name: http-nginx"
-    )
+def test_a_route_that_delegates_is_left_out_because_without_what_it_hands_on_it_means_nothing() -> None:
+    text = story.routing(vm=100, docker=0) + "    - {name: elsewhere, delegate: {name: other}}\n"
     parsed = parse(text, file="r.yaml")
     service = parsed.resources[1]
     assert isinstance(service, VirtualService)
-    assert service.http == ()
+    assert [each.name for each in service.http] == ["http-nginx-route"]
     assert [warning.partition("spec.")[2] for warning in parsed.warnings] == [
-        "http[0].match is not served by this control plane",
+        "http[1].delegate is not served by this control plane",
     ]
 
 
@@ -198,7 +195,7 @@ def test_a_route_with_a_match_is_left_out_because_without_it_it_would_take_every
         (
             "protocol: HTTP",
             "protocol: HTPP",
-            "spec.ports[0].protocol is 'HTPP': write one of HTTP, HTTP2, GRPC, HTTPS, TLS, TCP, MONGO",
+            "spec.ports[0].protocol is 'HTPP': unsupported protocol: write one of HTTP, HTTP2, GRPC,",
         ),
         ("STATIC", "STATICK", "spec.resolution is 'STATICK': write one of NONE, STATIC, DNS"),
         (
@@ -206,7 +203,11 @@ def test_a_route_with_a_match_is_left_out_because_without_it_it_would_take_every
             "      app: 1",
             "spec.workloadSelector.labels.app is 1: write a string (quote it)",
         ),
-        ("  hosts:\n  - nginx.jd.com", "  hosts: []", "spec.hosts is []: write at least one host name"),
+        (
+            "  hosts:\n  - nginx.jd.com",
+            "  hosts: []",
+            "spec.hosts is []: service entry must have at least one host",
+        ),
         ("  hosts:\n  - nginx.jd.com", "  hosts: x.com", "spec.hosts is 'x.com': write a list"),
         (
             "v1alpha3",
@@ -222,7 +223,7 @@ def test_a_route_with_a_match_is_left_out_because_without_it_it_would_take_every
         (
             "  workloadSelector:",
             "  endpoints: [{address: 1.1.1.1}]\n  workloadSelector:",
-            "spec.endpoints is [{'address': '1.1.1.1'}]: write either endpoints or a workloadSelector",
+            "spec.endpoints is [{'address': '1.1.1.1'}]: only one of WorkloadSelector or Endpoints is",
         ),
     ],
 )
@@ -258,7 +259,7 @@ spec:
             "endpoint port 8080 is not defined by the service entry",
         ),
         ("a.com, b.com", "TCP", "{address: 1.1.1.1}", "multiple hosts provided with non-HTTP, non-TLS ports"),
-        ("a.com", "HTTP", "{}", "spec.endpoints[0].address is nothing: write the address of the endpoint"),
+        ("a.com", "HTTP", "{}", "spec.endpoints[0].address is nothing: write a string"),
     ],
 )
 def test_what_istiod_refuses_is_refused(hosts: str, protocol: str, endpoint: str, complaint: str) -> None:
@@ -269,7 +270,7 @@ def test_what_istiod_refuses_is_refused(hosts: str, protocol: str, endpoint: str
 
 
 def test_text_that_is_no_yaml_is_named_by_file_and_line() -> None:
-    with pytest.raises(BadDocument, match=r"tab.yaml: not YAML: .* line 2, column 1"):
+    with pytest.raises(BadDocument, match=r"tab.yaml, document 1: not YAML: .* line 2, column 1"):
         parse("kind: Pod\n\tname: x\n", file="tab.yaml")
 
 

@@ -9,7 +9,7 @@ from lab.controlplane.proxy import Proxy
 from lab.controlplane.snapshot import Snapshot
 from tests.unit.lab import story
 from tests.unit.lab.recorded import Json
-from tests.unit.lab.test_registry import HEALTHY, UNHEALTHY
+from tests.unit.lab.test_workloads import HEALTHY, UNHEALTHY
 
 MAIN = (story.SERVICE, story.REGISTERED)
 OUTBOUND = "outbound|80||nginx.jd.com"
@@ -227,8 +227,8 @@ def test_a_host_that_two_documents_claim_belongs_to_the_first_and_the_other_is_n
     snapshot = story.told(story.CLIENT, *MAIN, double)
     assert list(snapshot.of(type_urls.ENDPOINT)) == [OUTBOUND]
     assert snapshot.warnings == (
-        "ServiceEntry istio-demo/again: nginx.jd.com is already served by istio-demo/nginx: "
-        "this one is left out",
+        "ServiceEntry istio-demo/again: nginx.jd.com is already served by ServiceEntry "
+        "istio-demo/nginx: this one is left out",
     )
 
 
@@ -268,12 +268,17 @@ def test_two_tcp_services_on_one_address_share_it_with_the_first_in_front() -> N
     )
 
 
-def test_a_tcp_service_nothing_can_tell_apart_is_named_as_not_served() -> None:
+def test_a_tcp_service_without_an_address_takes_its_port_on_every_address_and_the_second_is_turned_away() -> (
+    None
+):
     proxy = Proxy.parse(story.node(ip="192.168.0.30", name="client", DNS_CAPTURE="false"))
-    snapshot = story.told(proxy, TCP.replace("NAME", "redis"))
-    assert [each for each in snapshot.of(type_urls.LISTENER) if "6379" in each] == []
-    (warning,) = snapshot.warnings
-    assert warning.startswith("ServiceEntry istio-demo/redis: redis.jd.com:6379 (TCP) gets no listener")
+    snapshot = story.told(proxy, TCP.replace("NAME", "redis"), TCP.replace("NAME", "other"))
+    assert [each for each in snapshot.of(type_urls.LISTENER) if "6379" in each] == ["0.0.0.0_6379"]
+    listener = said(snapshot, type_urls.LISTENER, "0.0.0.0_6379")
+    (chain,) = listener["filter_chains"]
+    # Equally old: the name decides.
+    assert chain["filters"][0]["typed_config"]["cluster"] == "outbound|6379||other.jd.com"
+    assert "default_filter_chain" not in listener
 
 
 def test_no_domain_stands_twice_in_a_route_table() -> None:

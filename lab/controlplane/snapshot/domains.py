@@ -1,0 +1,82 @@
+"""By which Host headers a service is meant, and that no two services share one.
+
+Surprise:  Envoy refuses a route table as a whole that has one domain twice, so who comes second goes without
+           it.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+
+from lab.controlplane.kinds.service_entry import Resolution
+from lab.controlplane.snapshot import names
+from lab.controlplane.snapshot.view import Seen, View
+
+_SVC = ".svc."
+
+
+class Domains:
+    """Of one route table, while it is filled."""
+
+    def __init__(self, full: Iterable[str]) -> None:
+        """``full``: hosts of services as they are. A shortened name never takes one of them away."""
+        self._full = frozenset(full)
+        self._names: set[str] = set()
+        self._taken: set[str] = set()
+
+    def claimed(
+        self, port: int, host: str, wanted: Iterable[str], routes: Iterable[Route]
+    ) -> Iterator[tuple[int, VirtualHost]]:
+        """The port and its virtual host, if anything is left for it."""
+        name = names.virtual_host(host, port)
+        if name in self._names:
+            return
+        self._names.add(name)
+        own = []
+        for domain in dict.fromkeys(wanted):
+            shortened = domain != host and domain in self._full
+            if domain.lower() not in self._taken and not shortened:
+                own.append(domain)
+                self._taken.add(domain.lower())
+        if own:
+            yield (
+                port,
+                VirtualHost(name=name, domains=own, routes=routes, include_request_attempt_count=True),
+            )
+
+
+def domains_of(view: View, seen: Seen, port: int) -> list[str]:
+    """``port``: written behind each as well; 0: nowhere, since the table is of one port and ignores it."""
+    found = [seen.host, *_other_names(seen.host, view.proxy.dns_domain)]
+    if seen.service.kubernetes and seen.service.resolution is Resolution.NONE:
+        found += [f"*.{each}" for each in found]
+    found += [_bracketed(each) for each in seen.addresses]
+    return [each for domain in found for each in ((domain, f"{domain}:{port}") if port else (domain,))]
+
+
+def _other_names(host: str, domain: str) -> Iterator[str]:
+    """With a final dot; and for a service of Kubernetes, what a client in this domain may shorten it to."""
+    if not _is_address(host):
+        yield f"{host}."
+    namespace, svc, suffix = domain.partition(_SVC)
+    if not svc or not host.endswith(f"{_SVC}{suffix}"):
+        return
+    short = host.partition(_SVC)[0]
+    name, _, own = short.partition(".")
+    if own == namespace:
+        yield name
+    yield short
+    yield f"{short}.svc"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if _is_address(address) and ":" in address else address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
