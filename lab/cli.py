@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 import click
 import yaml
 
+from lab.check import check
 from lab.compare.command import compare
 from lab.faults import fault
 from lab.hosts import services
@@ -250,6 +251,7 @@ def demo(lab: Lab, keep: bool, istio_filters: bool) -> None:
 
 
 main.add_command(fault)
+main.add_command(check)
 main.add_command(compare)
 
 

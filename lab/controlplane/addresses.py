@@ -150,6 +150,13 @@ def renew(entries: Iterable[ServiceEntry], leases: Leases) -> Leases:
     return Leases(held={key: held[key] for key in keys if key in held}, last=last)
 
 
+def status(entry: ServiceEntry, leases: Leases) -> list[dict[str, str]]:
+    """``status.addresses`` of a ServiceEntry, as Istio's allocation controller writes it."""
+    about = entry.metadata
+    held = ((host, leases.held.get((about.namespace, about.name, host))) for host in entry.hosts)
+    return [{"host": host, "value": address} for host, address in held if address]
+
+
 def _next_free(last: int, taken: set[str]) -> int | None:
     usable = RANGE.num_addresses - 2  # neither the network nor its broadcast address
     if len(taken) < usable:

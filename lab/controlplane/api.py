@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from lab.controlplane import addresses
 from lab.controlplane.accounts import account_problem, namespace_exists
 from lab.controlplane.api_paths import Target, target
 from lab.controlplane.builtins import Builtins
@@ -20,6 +21,9 @@ from lab.controlplane.documents import Document
 from lab.controlplane.fault_api import BadFault, FaultApi
 from lab.controlplane.http import HttpRequest, HttpResponse
 from lab.controlplane.kinds.document import BadDocument
+from lab.controlplane.kinds.service_entry import ServiceEntry
+from lab.controlplane.mesh import Allocation
+from lab.controlplane.registry import Key
 from lab.controlplane.resources import parse
 from lab.controlplane.store import NotThere, Store
 from lab.controlplane.timestamps import SECOND, rfc3339
@@ -65,6 +69,7 @@ def failure(status: HTTPStatus, message: str, reason: str = "") -> HttpResponse:
 class Api:
     store: Store
     builtins: Builtins
+    allocation: Allocation
     issuer: TokenIssuer
     audience: str
     """Of tokens for which nobody asked for another one."""
@@ -115,7 +120,15 @@ class Api:
             if builtin is None:
                 raise Failure(HTTPStatus.NOT_FOUND, f'{about.kind.plural} "{about.name}" not found') from None
             found = builtin
-        return {**found, "apiVersion": about.version}
+        return {**found, **self._status(about.key), "apiVersion": about.version}
+
+    def _status(self, key: Key) -> Document:
+        """Handed-out addresses lie where they are kept by whoever keeps the document."""
+        resource = self.store.world.resources.get(key)
+        if not isinstance(resource, ServiceEntry) or self.allocation is not Allocation.NEXT_FREE:
+            return {}
+        given = addresses.status(resource, self.store.world.leases)
+        return {"status": {"addresses": given}} if given else {}
 
     def _list(self, about: Target) -> Document:
         world, kind = self.store.world, about.kind.kind

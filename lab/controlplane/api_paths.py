@@ -6,6 +6,7 @@ Owns:      what a path means. Answers are ``api.py``'s.
 from dataclasses import dataclass
 from typing import Final
 
+from lab.controlplane.kinds.peer_authentication import SECURITY
 from lab.controlplane.registry import Key
 from lab.controlplane.resources import NETWORKING
 
@@ -27,11 +28,17 @@ KINDS: Final = (
     ApiKind(kind="ServiceAccount", plural="serviceaccounts", versions=("v1",)),
     ApiKind(kind="ConfigMap", plural="configmaps", versions=("v1",)),
     ApiKind(kind="Pod", plural="pods", versions=("v1",)),
+    ApiKind(kind="Service", plural="services", versions=("v1",)),
+    ApiKind(kind="Endpoints", plural="endpoints", versions=("v1",)),
+    ApiKind(kind="EndpointSlice", plural="endpointslices", versions=("discovery.k8s.io/v1",)),
+    ApiKind(kind="Deployment", plural="deployments", versions=("apps/v1",)),
     _networking("ServiceEntry", "serviceentries"),
     _networking("WorkloadEntry", "workloadentries"),
     _networking("WorkloadGroup", "workloadgroups"),
     _networking("DestinationRule", "destinationrules"),
     _networking("VirtualService", "virtualservices"),
+    _networking("Gateway", "gateways"),
+    ApiKind(kind="PeerAuthentication", plural="peerauthentications", versions=SECURITY),
 )
 
 

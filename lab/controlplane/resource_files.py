@@ -18,9 +18,8 @@ from typing import Final
 
 from lab.controlplane import disk
 from lab.controlplane.documents import Document, documents, split, with_documents
-from lab.controlplane.kinds.document import BadDocument
 from lab.controlplane.registry import Key, key_of
-from lab.controlplane.resources import Parsed, Resource, parse
+from lab.controlplane.resources import Parsed, Refused, Resource, read
 
 log = logging.getLogger("config")
 
@@ -156,31 +155,61 @@ class ResourceFiles:
 def _read(path: Path, stamp: Stamp, known: ResourceFile) -> ResourceFile:
     try:
         parts = _parts(path.read_text(), str(path), known.parts)
-    except (BadDocument, OSError, UnicodeDecodeError) as why:
+    except (OSError, UnicodeDecodeError) as why:
         keeps = "keeping its last good version" if known.resources else "it is ignored"
-        log.error("%s; %s", why, keeps)
+        log.error("%s: %s; %s", path, why, keeps)
         return replace(known, stamp=stamp)
-    for text, part in parts.items():
-        for warning in part.parsed.warnings if text not in known.parts else ():
-            log.warning("%s", warning)
     resources = {key_of(each): each for part in parts.values() for each in part.parsed.resources}
     found = {key: document for part in parts.values() for key, document in part.documents.items()}
+    kept: list[Key] = []
+    for text, part in parts.items():
+        stays = [key for each in part.parsed.refused for key in _last_good(each, known, resources)]
+        kept += stays
+        if text not in known.parts:
+            _tell(part.parsed, kept=bool(stays))
     log.info("file read\tpath=%s\tresources=%d", path, len(resources))
-    return ResourceFile(stamp=stamp, resources=resources, documents=found, parts=parts)
+    return ResourceFile(
+        stamp=stamp,
+        resources={**resources, **{key: known.resources[key] for key in kept}},
+        documents={**found, **{key: known.documents[key] for key in kept}},
+        parts=parts,
+    )
+
+
+def _last_good(refused: Refused, known: ResourceFile, new: Mapping[Key, Resource]) -> list[Key]:
+    """What stays as it was.
+
+    Beside a document that cannot even be read nothing counts as taken away: it might be the one.
+    """
+    if refused.key is not None:
+        return [refused.key] if refused.key in known.resources and refused.key not in new else []
+    return [key for key in known.resources if key not in new]
+
+
+def _tell(parsed: Parsed, *, kept: bool) -> None:
+    for warning in parsed.warnings:
+        log.warning("%s", warning)
+    for refused in parsed.refused:
+        log.error("%s; %s", refused.why, "keeping its last good version" if kept else "it is ignored")
 
 
 def _parts(text: str, file: str, known: Mapping[str, Part]) -> dict[str, Part]:
-    """Those whose text is known are not read again. Raises BadDocument."""
+    """Those whose text is known are not read again."""
     found: dict[str, Part] = {}
     number = 1
     for index, chunk in enumerate(split(text)):
-        try:
-            part = known.get(chunk) or _part(parse(chunk, file=file, first=number))
-        except BadDocument:
-            return {text: _part(parse(text, file=file))}  # tells the line in the file, not in the document
+        part = known.get(chunk) or _part(_named_by_line(chunk, text, file=file, number=number))
         found[chunk] = part
         number += len(part.parsed.values) or (1 if index else 0)
     return found
+
+
+def _named_by_line(chunk: str, text: str, *, file: str, number: int) -> Parsed:
+    parsed = read(chunk, file=file, first=number)
+    if any(each.key is None for each in parsed.refused):
+        # With as many empty lines in front as stand before it: yaml then counts from the top of the file.
+        return read("\n" * text.count("\n", 0, text.find(chunk)) + chunk, file=file, first=number)
+    return parsed
 
 
 def _part(parsed: Parsed) -> Part:

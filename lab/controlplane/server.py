@@ -244,6 +244,7 @@ class ControlPlane:
                 trust_domain=self.settings.trust_domain,
                 cluster_id=self.settings.cluster_id,
             ),
+            allocation=self.settings.allocation,
             issuer=self.issuer,
             audience=self.settings.issuer,
             syncz=lambda: syncz(self.connections),

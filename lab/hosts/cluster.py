@@ -47,11 +47,17 @@ KINDS: Final = (
     Kind("ServiceAccount", "v1", "serviceaccounts", "sa"),
     Kind("ConfigMap", "v1", "configmaps", "cm"),
     Kind("Pod", "v1", "pods", "po"),
+    Kind("Service", "v1", "services", "svc"),
+    Kind("Endpoints", "v1", "endpoints", "ep"),
+    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices", "eps"),
+    Kind("Deployment", "apps/v1", "deployments", "deploy"),
     Kind("ServiceEntry", _ISTIO, "serviceentries", "se"),
     Kind("WorkloadEntry", _ISTIO, "workloadentries", "we"),
     Kind("WorkloadGroup", _ISTIO, "workloadgroups", "wg"),
     Kind("DestinationRule", _ISTIO, "destinationrules", "dr"),
     Kind("VirtualService", _ISTIO, "virtualservices", "vs"),
+    Kind("Gateway", _ISTIO, "gateways", "gw"),
+    Kind("PeerAuthentication", "security.istio.io/v1", "peerauthentications", "pa"),
 )
 
 

@@ -21,6 +21,8 @@ _ALL = "*"
 """Stands for every key; no key of a Kubernetes document is spelt so."""
 
 
+_LONGEST_NAME = 253
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -142,6 +144,14 @@ class Field:
                 f"{problem}: write a domain name" + (f", {WILDCARD} only in front" if wildcard else "")
             )
         return text
+
+    def object_name(self) -> str:
+        """What Kubernetes takes as metadata.name."""
+        if len(self.text()) > _LONGEST_NAME or _OBJECT_NAME.fullmatch(self.text()) is None:
+            raise self.bad(
+                "write lower-case letters, digits, dashes and dots, as Kubernetes demands of a name"
+            )
+        return self.text()
 
     def dns_label(self) -> str:
         """A name of a port or a namespace."""

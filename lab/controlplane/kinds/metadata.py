@@ -71,9 +71,10 @@ def read_metadata(at: Field) -> Metadata:
         "selfLink",
         "finalizers",
     )
+    namespace = at["namespace"]
     return Metadata(
-        name=at["name"].text(),
-        namespace=at["namespace"].text(DEFAULT_NAMESPACE) or DEFAULT_NAMESPACE,
+        name=at["name"].object_name(),
+        namespace=namespace.dns_label() if namespace.value else DEFAULT_NAMESPACE,
         labels=at["labels"].labels(),
         annotations=at["annotations"].labels(),
         owners=tuple(_read_owner(owner) for owner in at["ownerReferences"]),

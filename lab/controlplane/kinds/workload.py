@@ -94,12 +94,13 @@ def read_workload(at: Field) -> Workload:
 
 
 def read_workload_entry(at: Field) -> WorkloadEntry:
+    metadata = read_metadata(at["metadata"])
     spec = read_workload(at["spec"])
     if not spec.address:
         raise at["spec"]["address"].bad("address must be set: write the IP address of the machine")
     at["status"].leave("observedGeneration")
     return WorkloadEntry(
-        metadata=read_metadata(at["metadata"]),
+        metadata=metadata,
         spec=spec,
         conditions=tuple(_read_condition(each) for each in at["status"]["conditions"]),
         api_version=at["apiVersion"].text(),

@@ -1,9 +1,11 @@
 """Protobuf values in the shapes Envoy's API asks for. Bytes are deterministic."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from envoy.type.v3 import percent_pb2
-from google.protobuf import any_pb2, duration_pb2, json_format, struct_pb2
+from google.protobuf import any_pb2, duration_pb2, struct_pb2
 from google.protobuf.message import Message
 
 
@@ -13,8 +15,9 @@ def pack(message: Message) -> any_pb2.Any:
     return packed
 
 
-def struct(values: dict[str, object]) -> struct_pb2.Struct:
-    made: struct_pb2.Struct = json_format.ParseDict(values, struct_pb2.Struct())
+def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
+    made = struct_pb2.Struct()
+    made.update(dict(values))
     return made
 
 

@@ -208,7 +208,7 @@ async def test_a_wrong_object_is_refused_and_nothing_changes(
 
 
 async def test_what_is_not_served_is_not_found_or_not_allowed(ask: Ask) -> None:
-    assert (await ask("GET", "/apis/apps/v1/namespaces/x/deployments"))[0] == 404
+    assert (await ask("GET", "/apis/apps/v1/namespaces/x/daemonsets"))[0] == 404
     assert (await ask("GET", "/"))[0] == 404
     assert (await ask("DELETE", ENTRIES))[0] == 405
     assert (await ask("POST", ENTRIES, raw=b"{"))[0] == 400

@@ -176,7 +176,7 @@ async def test_a_broken_file_keeps_its_last_good_version_and_is_complained_about
     story = control_plane.settings.resources / "story.yaml"
     async with stream(control_plane) as mine:
         await mine.get(type_urls.NAME_TABLE)
-        story.write_text(story.read_text() + "\n---\nkind: [")
+        story.write_text(story.read_text().replace("resolution: STATIC", "resolution: STATICALLY"))
         await control_plane.until(lambda _: "keeping its last good version" in caplog.text)
         await silence(mine)
     assert caplog.text.count("keeping its last good version") == 1

@@ -22,6 +22,14 @@ def read(path: str) -> tuple[str, str | None, str | None, str] | None:
             ("WorkloadEntry", "shop", None, ""),
         ),
         ("/apis/networking.istio.io/v1/serviceentries", ("ServiceEntry", None, None, "")),
+        ("/apis/networking.istio.io/v1alpha3/namespaces/shop/gateways/a", ("Gateway", "shop", "a", "")),
+        (
+            "/apis/security.istio.io/v1/namespaces/shop/peerauthentications/default",
+            ("PeerAuthentication", "shop", "default", ""),
+        ),
+        ("/api/v1/namespaces/shop/services/books", ("Service", "shop", "books", "")),
+        ("/apis/apps/v1/namespaces/shop/deployments", ("Deployment", "shop", None, "")),
+        ("/apis/discovery.k8s.io/v1/endpointslices", ("EndpointSlice", None, None, "")),
     ],
 )
 def test_a_path_of_kubernetes_means_what_it_means_there(path: str, meaning: object) -> None:

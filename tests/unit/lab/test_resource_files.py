@@ -121,3 +121,52 @@ def test_several_documents_are_put_where_they_are_and_new_ones_into_files_of_the
 def test_a_file_that_holds_nothing_any_more_is_taken_away(files: ResourceFiles) -> None:
     files.take(files.put(dict.fromkeys([key("a"), key("b"), key("c")])))
     assert list(files.directory.iterdir()) == []
+
+
+def test_one_refused_document_takes_no_other_with_it(
+    files: ResourceFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others change as they are told to; the refused one stays as it last was good."""
+    before = {name: files.resource(key(name)) for name in "abc"}
+    wrong = service("b").replace("DNS", "DSN")
+    (files.directory / "one.yaml").write_text("---\n".join([service("a", 81), wrong, service("d")]))
+    assert files.take(files.look()) == [key("a"), key("c"), key("d")]
+    assert files.resource(key("b")) is before["b"]
+    assert files.resource(key("c")) is None
+    assert "one.yaml, document 2: spec.resolution is 'DSN': write one of" in caplog.text
+    assert caplog.text.count("; keeping its last good version") == 1
+    mended = [service("a", 81), service("b", 82), service("d")]
+    (files.directory / "one.yaml").write_text("---\n".join(mended))
+    assert files.take(files.look()) == [key("b")]
+
+
+def test_a_refused_document_that_was_never_good_is_nobody(
+    files: ResourceFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = (files.directory / "one.yaml").read_text()
+    (files.directory / "one.yaml").write_text(text + "---\n" + service("d").replace("80", "0"))
+    assert files.take(files.look()) == []
+    assert files.resource(key("d")) is None
+    why = "document 4: spec.ports[0].number is 0: write a whole number from 1 to 65535"
+    assert f"{why}; it is ignored" in caplog.text
+
+
+def test_beside_a_document_that_cannot_be_read_nothing_counts_as_taken_away(files: ResourceFiles) -> None:
+    """It might be the one; whatever else the file says counts."""
+    before = {name: files.resource(key(name)) for name in "abc"}
+    (files.directory / "one.yaml").write_text("---\n".join([service("a", 81), "kind: [\n", service("d")]))
+    assert files.take(files.look()) == [key("a"), key("d")]
+    assert files.resource(key("b")) is before["b"]
+    (files.directory / "one.yaml").write_text("---\n".join([service("a", 81), service("d")]))
+    assert files.take(files.look()) == [key("b"), key("c")]
+
+
+def test_a_refused_document_is_told_once_and_not_with_every_other_change(
+    files: ResourceFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = service("b").replace("DNS", "DSN")
+    (files.directory / "one.yaml").write_text("---\n".join([service("a"), wrong]))
+    files.take(files.look())
+    (files.directory / "one.yaml").write_text("---\n".join([service("a", 8081), wrong]))
+    files.take(files.look())
+    assert caplog.text.count("DSN") == 1
