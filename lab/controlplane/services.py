@@ -1,4 +1,4 @@
-"""The services of a mesh, whatever they were written as: one value per host and document.
+"""The services of a mesh, whatever they were written as: one value per document, host and address.
 
 Owns:      what a ServiceEntry and a Kubernetes Service mean in common, and the order in which they count.
 Does not:  find endpoints (workloads.py), choose for a proxy (snapshot/scope.py) or know Envoy.
@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
 
 from lab.controlplane import addresses
 from lab.controlplane.kinds.kubernetes_service import KubernetesService
@@ -37,7 +38,8 @@ class Service:
     resolution: Resolution
     external: bool = False
     addresses: tuple[str, ...] = ()
-    """Addresses and ranges somebody wrote down."""
+    """The address or range somebody wrote down. A Service of Kubernetes may have one of each family; every
+    address of a ServiceEntry makes a service of its own."""
     allocated: str = ""
     """Its address of 240.240.0.0/16, for proxies that may use it; empty for a service that needs none."""
     export_to: tuple[str, ...] = ("*",)
@@ -73,7 +75,7 @@ def services(world: World, mesh: Mesh) -> tuple[tuple[Service, ...], tuple[str, 
 
 def _of_entry(entry: ServiceEntry, given: Mapping[addresses.ServiceKey, str]) -> Iterator[Service]:
     about = entry.metadata
-    for host in entry.hosts:
+    for host, address in product(entry.hosts, entry.addresses or ("",)):
         yield Service(
             host=host,
             namespace=about.namespace,
@@ -82,7 +84,7 @@ def _of_entry(entry: ServiceEntry, given: Mapping[addresses.ServiceKey, str]) ->
             ports=entry.ports,
             resolution=entry.resolution,
             external=entry.external,
-            addresses=tuple(_single(each) for each in entry.addresses),
+            addresses=(_single(address),) if address else (),
             allocated=given.get((about.namespace, about.name, host), ""),
             export_to=entry.export_to,
             selector=entry.selector,

@@ -21,7 +21,7 @@ from lab.controlplane.kinds.kubernetes_service import (
     EndpointSlice,
     KubernetesService,
 )
-from lab.controlplane.kinds.service_entry import UNIX, ServiceEntry, ServicePort
+from lab.controlplane.kinds.service_entry import UNIX, Resolution, ServiceEntry, ServicePort
 from lab.controlplane.kinds.workload import Workload, WorkloadEntry
 from lab.controlplane.mesh import Mesh
 from lab.controlplane.registry import World
@@ -94,6 +94,18 @@ class Workloads:
             self._backends.setdefault(
                 (endpoints.metadata.namespace, endpoints.service), list(endpoints.groups)
             )
+
+    def of_host(self, service: Service, services: Iterable[Service]) -> tuple[Instance, ...]:
+        """Those behind any of ``services``, which share host and namespace: istiod keeps endpoints by these
+        two, so that each document's are the others' too, on ports of the same name, and an entry with two
+        addresses has each twice."""
+        services = tuple(services)
+        alone = all(each.document is service.document for each in services)
+        found: list[Instance] = []
+        for each in services:
+            mine = self.behind(each)
+            found += mine if alone else _through(mine, each.ports)
+        return tuple(found[:1] if service.resolution is Resolution.DNS_ROUND_ROBIN else found)
 
     def behind(self, service: Service) -> tuple[Instance, ...]:
         """Every workload that belongs to the service, serving or not."""
@@ -203,6 +215,13 @@ class _Labelled:
             default=self._all.get(namespace, []),
         )
         return (each for each in narrowest if selects(selector, each.labels))
+
+
+def _through(instances: Iterable[Instance], ports: Iterable[ServicePort]) -> Iterator[Instance]:
+    """Reached by the ports of one document alone, under their names."""
+    for each in instances:
+        reached = {port.name: number for port in ports if (number := each.port(port))}
+        yield replace(each, ports=reached, only=True)
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

@@ -56,19 +56,19 @@ _SERVER_FIRST_PORTS: Final = frozenset({25, 53, 3306, 27017})
 _APP_PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "kubernetes.io/h2c": Protocol.HTTP2,
     "kubernetes.io/ws": Protocol.HTTP,
+    "kubernetes.io/wss": Protocol.HTTPS,
 }
 _ALL: Final[Mapping[str, Protocol]] = {each.value: each for each in Protocol if each is not Protocol.AUTO}
 
 
 def of_service_port(*, number: int, name: str, transport: str, app: str) -> Protocol:
-    """Of a port of a Kubernetes Service: appProtocol, else the name up to its first dash, else a guess."""
+    """Of a port of a Kubernetes Service: appProtocol, else the name, up to its first dash; else a guess."""
     if transport == "UDP":
         return Protocol.UDP
-    if app:
-        return _APP_PROTOCOLS.get(app.lower()) or _ALL.get(app.upper(), Protocol.AUTO)
-    if name.lower() == "grpc-web" or name.lower().startswith("grpc-web-"):
+    if app in _APP_PROTOCOLS:
+        return _APP_PROTOCOLS[app]
+    said = (app or name).upper()
+    if said.startswith(Protocol.GRPC_WEB):
         return Protocol.GRPC_WEB
-    named = _ALL.get(name.partition("-")[0].upper(), Protocol.AUTO)
-    if named in (Protocol.AUTO, Protocol.UDP):
-        return Protocol.TCP if number in _SERVER_FIRST_PORTS else Protocol.AUTO
-    return named
+    named = _ALL.get(said.partition("-")[0], Protocol.AUTO)
+    return Protocol.TCP if named is Protocol.AUTO and number in _SERVER_FIRST_PORTS else named

@@ -25,8 +25,11 @@ class Bound:
     seen: Seen
     port: ServicePort
     address: str
-    ranges: tuple[str, ...] = ()
-    """The service's own, where its address is a range."""
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """The service's own, where its address is a range."""
+        return (self.seen.address,) if self.seen.is_range else ()
 
     @property
     def arrival(self) -> Arrival:
@@ -78,9 +81,8 @@ def _tls(view: View, bound: Bound, governing: Iterable[VirtualService]) -> list[
 
 def _names(bound: Bound) -> tuple[str, ...]:
     """Only where connections of several services meet does the server's name tell them apart."""
-    address = bound.seen.address
-    everywhere = address == names.ANY_ADDRESS and bound.address == names.ANY_ADDRESS
-    return (bound.seen.host,) if bound.ranges or "/" in address or everywhere else ()
+    everywhere = bound.seen.everywhere and bound.address == names.ANY_ADDRESS
+    return (bound.seen.host,) if bound.ranges or everywhere else ()
 
 
 def _tcp(view: View, bound: Bound, governing: Iterable[VirtualService]) -> list[Chain]:

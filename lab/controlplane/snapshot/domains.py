@@ -51,7 +51,8 @@ def domains_of(view: View, seen: Seen, port: int) -> list[str]:
     found = [seen.host, *_other_names(seen.host, view.proxy.dns_domain)]
     if seen.service.kubernetes and seen.service.resolution is Resolution.NONE:
         found += [f"*.{each}" for each in found]
-    found += [_bracketed(each) for each in seen.addresses]
+    if not seen.everywhere:
+        found.append(_bracketed(seen.address))
     return [each for domain in found for each in ((domain, f"{domain}:{port}") if port else (domain,))]
 
 

@@ -6,7 +6,7 @@ Surprise:  a router gets an empty one: nothing beside it asks.
 
 from lab.controlplane._pb import nds_pb2
 from lab.controlplane.kinds.service_entry import Resolution
-from lab.controlplane.services import Service
+from lab.controlplane.services import Registry, Service
 from lab.controlplane.snapshot.view import Seen, View
 from lab.controlplane.workloads import Instance
 
@@ -15,19 +15,27 @@ def name_table(view: View) -> nds_pb2.NameTable:
     table = nds_pb2.NameTable()
     if view.router:
         return table
-    for seen in view.services:
-        ips = list(seen.single_addresses)
-        if not seen.addresses and seen.service.resolution is Resolution.NONE:
+    for seen in view.listened:
+        ips = [] if seen.everywhere or seen.is_range else [seen.address]
+        if seen.everywhere and seen.service.resolution is Resolution.NONE:
             ips = _headless(table, seen)
-        if not ips:
-            continue
-        info = table.table[seen.host]
-        info.ips.extend(ips)
-        info.registry = seen.service.registry
-        if seen.service.kubernetes:
-            info.namespace = seen.service.namespace
-            info.shortname = seen.service.name
+        if ips:
+            _add(table, seen, ips)
     return table
+
+
+def _add(table: nds_pb2.NameTable, seen: Seen, ips: list[str]) -> None:
+    """Addresses of several documents add up, but for those beside a Service of Kubernetes."""
+    info = table.table[seen.host]
+    if info.registry == Registry.KUBERNETES:
+        return
+    if seen.service.kubernetes:
+        info.ips[:] = ips
+        info.namespace = seen.service.namespace
+        info.shortname = seen.service.name
+    else:
+        info.ips.extend(ips)
+    info.registry = seen.service.registry
 
 
 def _headless(table: nds_pb2.NameTable, seen: Seen) -> list[str]:

@@ -44,7 +44,7 @@ class _Entry:
     """A listener while services still claim a part of it."""
 
     number: int
-    addresses: tuple[str, ...]
+    address: str
     chains: list[Chain]
     protocol: Protocol
     """AUTO also where HTTP and other bytes share the port."""
@@ -65,53 +65,36 @@ def outbound_listeners(view: View) -> Iterator[Listener]:
 def _claim(view: View, entries: dict[tuple[str, int], _Entry], seen: Seen, port: ServicePort) -> None:
     if port.protocol is Protocol.UDP or (port.protocol.http and port.number in _RESERVED):
         return
-    headless = seen.service.resolution is Resolution.NONE and seen.address == names.ANY_ADDRESS
-    if not headless or port.protocol.http:
-        _enter(view, entries, seen, port, ())
+    own = names.ANY_ADDRESS if port.protocol.http or seen.is_range else seen.address
+    if not (seen.service.resolution is Resolution.NONE and seen.everywhere) or port.protocol.http:
+        _enter(view, entries, Bound(seen=seen, port=port, address=own))
         return
     reached = [each for each in seen.instances if each.serving and each.port(port)]
     if not reached and not seen.service.kubernetes and seen.service.selector is None:
-        _enter(view, entries, seen, port, ())
+        _enter(view, entries, Bound(seen=seen, port=port, address=own))
     for instance in reached:
         # To itself a workload does not go through its proxy.
         if instance.is_ip and instance.address != view.proxy.ips[0]:
-            _enter(view, entries, seen, port, (instance.address,))
+            _enter(view, entries, Bound(seen=seen, port=port, address=instance.address))
 
 
-def _enter(
-    view: View,
-    entries: dict[tuple[str, int], _Entry],
-    seen: Seen,
-    port: ServicePort,
-    addresses: tuple[str, ...],
-) -> None:
-    """Takes the port at its addresses, or a share of it. Who comes to a port where servers speak first, or
+def _enter(view: View, entries: dict[tuple[str, int], _Entry], bound: Bound) -> None:
+    """Takes the port at its address, or a share of it. Who comes to a port where servers speak first, or
     wants to make one of a shared port, is turned away."""
-    ranges: tuple[str, ...] = ()
-    if port.protocol.http:
-        addresses = (names.ANY_ADDRESS,)
-    elif not addresses and "/" in seen.address:
-        addresses, ranges = (names.ANY_ADDRESS,), seen.addresses
-    elif not addresses:
-        addresses = seen.addresses or (names.ANY_ADDRESS,)
-    current = entries.get((addresses[0], port.number))
-    if current and port.protocol.routed and current.protocol is Protocol.AUTO:
-        return  # requests of all services share one chain
-    if (
-        current
-        and current.protocol is not port.protocol
-        and (current.protocol.speaks_first or port.protocol.speaks_first)
-    ):
-        return
-    bound = Bound(seen=seen, port=port, address=addresses[0], ranges=ranges)
-    chains = _chains(view, bound)
+    port, place = bound.port, (bound.address, bound.port.number)
+    current = entries.get(place)
     if current is None:
         protocol = Protocol.AUTO if port.protocol.http else port.protocol
-        entries[addresses[0], port.number] = _Entry(
-            number=port.number, addresses=addresses, chains=chains, protocol=protocol
+        entries[place] = _Entry(
+            number=port.number, address=bound.address, chains=_chains(view, bound), protocol=protocol
         )
         return
-    current.chains = distinct([*current.chains, *chains])
+    if port.protocol.routed and current.protocol is Protocol.AUTO:
+        return  # requests of all services share one chain
+    first = current.protocol.speaks_first or port.protocol.speaks_first
+    if first and current.protocol is not port.protocol:
+        return
+    current.chains = distinct([*current.chains, *_chains(view, bound)])
     if port.protocol.routed:
         current.protocol = Protocol.AUTO
 
@@ -143,11 +126,8 @@ def _built(view: View, entry: _Entry, *, passes: bool = True) -> Listener:
         default = _fall_through(view)
     sniffs = any(each.protocols for each in entry.chains)
     return Listener(
-        name=names.listener(entry.addresses[0], entry.number),
-        address=socket_address(entry.addresses[0], entry.number),
-        additional_addresses=[
-            {"address": socket_address(each, entry.number)} for each in entry.addresses[1:]
-        ],
+        name=names.listener(entry.address, entry.number),
+        address=socket_address(entry.address, entry.number),
         filter_chains=chains,
         default_filter_chain=default,
         listener_filters=inspectors(entry.chains),
@@ -174,9 +154,7 @@ def _http_proxy(view: View) -> Listener:
         protocol=Protocol.HTTP,
         absolute_urls=True,
     )
-    entry = _Entry(
-        number=port, addresses=(_LOOPBACK,), chains=[Chain(filters=(manager,))], protocol=Protocol.HTTP
-    )
+    entry = _Entry(number=port, address=_LOOPBACK, chains=[Chain(filters=(manager,))], protocol=Protocol.HTTP)
     listener = _built(view, entry, passes=False)
     listener.ClearField("bind_to_port")
     listener.max_connections_to_accept_per_socket_event.value = CONNECTION_BATCH

@@ -48,7 +48,8 @@ class _Group:
 
 
 def routes(view: View) -> Iterator[RouteConfiguration]:
-    numbers = sorted({port.number for _, port in view.ports() if port.protocol.routed})
+    ports = (port for seen in view.listened for port in seen.service.ports)
+    numbers = sorted({port.number for port in ports if port.protocol.routed})
     for number in numbers:
         hosts = virtual_hosts(view, number)
         yield table(str(number), [*hosts, _unknown(view)])
@@ -103,9 +104,10 @@ def _keep_ports(host: VirtualHost) -> bool:
 
 
 def _groups(view: View, number: int) -> Iterator[_Group]:
+    # Of a host with several documents or addresses the last one counts.
     there = {
         seen.host: seen
-        for seen in sorted(view.services, key=lambda each: each.host)
+        for seen in sorted(view.listened, key=lambda each: each.host)
         if not number or seen.service.port(number)
     }
     services = view.for_sidecars
@@ -175,10 +177,14 @@ def _split(
 def _alone(view: View, number: int, hosts: list[VirtualHost]) -> Iterator[RouteConfiguration]:
     """Tables of services on addresses of their own whose protocol is found out: there the host does not
     matter."""
-    for seen in view.services:
+    alone: set[str] = set()
+    for seen in view.listened:
         port = seen.service.port(number)
-        if port is None or port.protocol is not Protocol.AUTO or seen.address == names.ANY_ADDRESS:
+        if port is None or port.protocol is not Protocol.AUTO or seen.everywhere:
             continue
+        if seen.host in alone:
+            continue
+        alone.add(seen.host)
         own = [
             VirtualHost.FromString(each.SerializeToString()) for each in hosts if seen.host in each.domains
         ]

@@ -2,9 +2,8 @@
 
 Owns:      everything that depends on who asks. What comes after only writes it down as Envoy configuration.
 Does not:  know Envoy.
-Surprise:  there are two lists of services. Listeners are made of every document that claims a host, so that
-           each address gets one; clusters, routes and names of one service a host, in which the documents are
-           merged.
+Surprise:  there are two lists of services. Listeners, routes and names are made of every document that claims
+           a host, and each of its addresses; clusters of one service a host, in which they are merged.
 """
 
 import ipaddress
@@ -37,8 +36,8 @@ class Seen:
     """One service as this proxy sees it."""
 
     service: Service
-    addresses: tuple[str, ...]
-    """Addresses and ranges applications reach it by; empty when only its name tells it apart."""
+    address: str
+    """The address or range applications reach it by; 0.0.0.0 when only its name tells it apart."""
     instances: tuple[Instance, ...]
     rule: DestinationRule | None = None
 
@@ -47,13 +46,12 @@ class Seen:
         return self.service.host
 
     @property
-    def address(self) -> str:
-        """The first one, and the one for everything where there is none."""
-        return self.addresses[0] if self.addresses else names.ANY_ADDRESS
+    def everywhere(self) -> bool:
+        return self.address == names.ANY_ADDRESS
 
     @property
-    def single_addresses(self) -> tuple[str, ...]:
-        return tuple(address for address in self.addresses if "/" not in address)
+    def is_range(self) -> bool:
+        return "/" in self.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +69,7 @@ class View:
     mesh: Mesh
     proxy: Proxy
     listened: tuple[Seen, ...]
-    """One per host and document."""
+    """One per document, host and address."""
     services: tuple[Seen, ...]
     """One per host."""
     own: tuple[OwnPort, ...]
@@ -113,11 +111,15 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
     )
     listened = shown if proxy.role == ROUTER else _of_one_namespace(shown, proxy)
 
+    same: dict[tuple[str, str], list[Service]] = {}
+    for each in every:
+        same.setdefault((each.host, each.namespace), []).append(each)
+
     def seen(service: Service) -> Seen:
         return Seen(
             service=service,
-            addresses=_addresses(service, proxy, mesh),
-            instances=workloads.behind(service),
+            address=_address(service, proxy, mesh),
+            instances=workloads.of_host(service, same[service.host, service.namespace]),
             rule=rules.outbound(service, proxy),
         )
 
@@ -202,15 +204,17 @@ def _called(service: Service) -> str:
     return f"{service.document.KIND} {about.namespace}/{about.name}"
 
 
-def _addresses(service: Service, proxy: Proxy, mesh: Mesh) -> tuple[str, ...]:
-    """Those of the proxy's address families: others it cannot use."""
+def _address(service: Service, proxy: Proxy, mesh: Mesh) -> str:
+    """Of a family that the proxy has, where there is a choice."""
     families = {ipaddress.ip_address(each).version for each in proxy.ips}
-    written = tuple(
+    fitting = (
         each for each in service.addresses if ipaddress.ip_network(each, strict=False).version in families
     )
-    if written or service.addresses:
-        return written or service.addresses[:1]
-    return (service.allocated,) if service.allocated and addresses.may_use(proxy, mesh) else ()
+    if service.addresses:
+        return next(fitting, service.addresses[0])
+    if service.allocated and addresses.may_use(proxy, mesh):
+        return service.allocated
+    return names.ANY_ADDRESS
 
 
 def _own_ports(own: Iterable[Service], workloads: Workloads, rules: Rules, proxy: Proxy) -> Iterator[OwnPort]:
