@@ -30,7 +30,7 @@ from lab.controlplane.snapshot.chains import (
     tls_inspector,
 )
 from lab.controlplane.snapshot.http import inbound_http
-from lab.controlplane.snapshot.network_filters import tcp_proxy
+from lab.controlplane.snapshot.network_filters import Arrival, tcp_proxy, to_application
 from lab.controlplane.snapshot.outbound import CONNECTION_BATCH
 from lab.controlplane.snapshot.packing import pack, seconds
 from lab.controlplane.snapshot.routes import inbound_routes
@@ -134,16 +134,15 @@ def _catch_all(view: View) -> Iterator[FilterChain]:
     for port in (0, *(each for each in view.modes.ports if each not in served)):
         for taken in _ways(view.modes.of(port), Protocol.AUTO):
             name = f"{names.VIRTUAL_INBOUND}-catchall-http" if taken.http else names.VIRTUAL_INBOUND
-            yield _chain(
-                view, name, port, taken, http if taken.http else tcp_proxy(names.INBOUND_PASSTHROUGH)
-            )
+            end = http if taken.http else tcp_proxy(names.INBOUND_PASSTHROUGH)
+            yield _chain(view, name, port, taken, (end,))
 
 
 def _own(view: View, own: OwnPort) -> Iterator[FilterChain]:
     name, cluster = names.listener(names.ANY_ADDRESS, own.number), names.inbound(own.number)
     service, port = own.services[0]
     for taken in _ways(view.modes.of(own.number), own.protocol):
-        end = tcp_proxy(cluster)
+        ends = to_application(cluster, Arrival(number=own.number, protocol=own.protocol))
         if taken.http:
             end = _http_end(
                 view,
@@ -153,7 +152,8 @@ def _own(view: View, own: OwnPort) -> Iterator[FilterChain]:
                 host=service.host,
                 protocol=own.protocol,
             )
-        yield _chain(view, name, own.number, taken, end)
+            ends = (end,)
+        yield _chain(view, name, own.number, taken, ends)
 
 
 def _http_end(
@@ -163,11 +163,11 @@ def _http_end(
     return inbound_http(view.proxy, stat_prefix=stat_prefix, routes=routes, protocol=protocol)
 
 
-def _chain(view: View, name: str, port: int, taken: _Taken, end: Filter) -> FilterChain:
+def _chain(view: View, name: str, port: int, taken: _Taken, ends: tuple[Filter, ...]) -> FilterChain:
     match = Match(transport_protocol=taken.transport, application_protocols=taken.protocols)
     if port:
         match.destination_port.value = port
-    chain = FilterChain(name=name, filter_chain_match=match, filters=[end])
+    chain = FilterChain(name=name, filter_chain_match=match, filters=ends)
     if taken.mutual:
         chain.transport_socket.CopyFrom(tls.termination(view.mesh.trust_domain))
     return chain

@@ -33,6 +33,11 @@ def catch_all(view: View) -> Filter:
     return tcp_proxy(names.PASSTHROUGH if view.mesh.allow_any else names.BLACK_HOLE)
 
 
+def to_application(cluster: str, arrival: Arrival) -> tuple[Filter, ...]:
+    """What arrives for a port of the proxy's own workload."""
+    return _stack(TcpProxy(stat_prefix=cluster, cluster=cluster), arrival)
+
+
 def to_service(
     cluster: str, rule: DestinationRule | None, arrival: Arrival, subset: str = ""
 ) -> tuple[Filter, ...]:

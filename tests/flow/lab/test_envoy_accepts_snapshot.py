@@ -15,7 +15,7 @@ from lab.controlplane.snapshot import Snapshot
 from lab.controlplane.snapshot.packing import pack
 from tests.authority import Authority
 from tests.flow.lab.envoy_process import Resources, envoy
-from tests.unit.lab import story
+from tests.unit.lab import story, varied
 
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
@@ -59,14 +59,15 @@ STORIES = {
     ),
     "a service without endpoints": (story.SERVICE,),
     "all protocols and resolutions": (story.SERVICE, story.REGISTERED, TCP, OUTSIDE, WILDCARD),
+    "whatever no story has": varied.DOCUMENTS,
 }
 
 
 def resources(snapshot: Snapshot) -> Resources:
-    """The snapshot without its two real sockets, which may be somebody else's here, and with secrets."""
+    """The snapshot without real sockets, which may be somebody else's here, and with secrets."""
     given = {url: dict(named) for url, named in snapshot.resources.items()}
-    for name in ("virtualOutbound", "virtualInbound"):
-        listener = Listener.FromString(given[type_urls.LISTENER][name].value)
+    for name, packed in snapshot.of(type_urls.LISTENER).items():
+        listener = Listener.FromString(packed.value)
         listener.bind_to_port.value = False
         given[type_urls.LISTENER][name] = pack(listener)
     return {**given, SECRET: secrets()}
@@ -78,13 +79,18 @@ def secrets() -> dict[str, any_pb2.Any]:
         x509.UniformResourceIdentifier("spiffe://cluster.local/ns/istio-demo/sa/vm")
     )
     pair = {"certificate_chain": {"inline_bytes": chain}, "private_key": {"inline_bytes": key}}
-    own = Secret(name="default", tls_certificate=pair)
-    root = Secret(name="ROOTCA", validation_context={"trusted_ca": {"inline_bytes": authority.root_pem}})
-    return {each.name: pack(each) for each in (own, root)}
+    root = {"trusted_ca": {"inline_bytes": authority.root_pem}}
+    made = [
+        Secret(name=name, tls_certificate=pair)
+        if what == "pair"
+        else Secret(name=name, validation_context=root)
+        for name, what in {"default": "pair", "ROOTCA": "root", **varied.SECRETS}.items()
+    ]
+    return {each.name: pack(each) for each in made}
 
 
 @pytest.mark.parametrize("documents", STORIES.values(), ids=STORIES.keys())
-@pytest.mark.parametrize("proxy", [story.CLIENT, story.VM], ids=["client", "vm"])
+@pytest.mark.parametrize("proxy", [story.CLIENT, story.VM, varied.router()], ids=["client", "vm", "router"])
 async def test_a_stock_envoy_takes_everything_it_is_told(
     documents: tuple[str, ...], proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -94,7 +100,7 @@ async def test_a_stock_envoy_takes_everything_it_is_told(
         dump = json.loads(await running.ask("/config_dump?include_eds"))
         found = {each["@type"].rpartition(".")[2]: each for each in dump["configs"]}
         clusters = found["ClustersConfigDump"]["dynamic_active_clusters"]
-        listeners = found["ListenersConfigDump"]["dynamic_listeners"]
+        listeners = found["ListenersConfigDump"].get("dynamic_listeners", [])
         assert {each["cluster"]["name"] for each in clusters} == set(snapshot.of(type_urls.CLUSTER))
         active = {each["name"] for each in listeners if "active_state" in each}
         assert active == set(snapshot.of(type_urls.LISTENER))

@@ -87,10 +87,8 @@ def test_requests_are_shared_out_three_ways_and_a_weight_of_nothing_is_left_out(
 
 def test_a_destination_is_reached_at_the_port_written_else_its_only_one_else_the_requests() -> None:
     others = (entry("b.test", "80/HTTP", "81/HTTP"), entry("c.test", "8080/HTTP"))
-    made = [
-        governed([{"route": [to(host, **at)]}], *others)[0]["route"]["cluster"]
-        for host, at in (("b.test", {"port": {"number": 81}}), ("b.test", {}), ("c.test", {}))
-    ]
+    destinations = (to("b.test", port={"number": 81}), to("b.test"), to("c.test"))
+    made = [governed([{"route": [each]}], *others)[0]["route"]["cluster"] for each in destinations]
     # c.test has no port 80, and istiod looks only among the services that have the port of the table.
     assert made == ["outbound|81||b.test", "outbound|80||b.test", "outbound|80||c.test"]
 
