@@ -50,8 +50,8 @@ class Service:
     document: ServiceEntry | KubernetesService
 
     @property
-    def order(self) -> tuple[str, str, str]:
-        return self.created, self.name, self.namespace
+    def order(self) -> tuple[str, str, str, str]:
+        return self.created, self.name, self.namespace, self.document.metadata.name
 
     @property
     def kubernetes(self) -> bool:

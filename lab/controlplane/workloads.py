@@ -105,6 +105,9 @@ class Workloads:
         for each in services:
             mine = self.behind(each)
             found += mine if alone else _through(mine, each.ports)
+        if not service.resolution.by_name:
+            # A name is not an address: Envoy would refuse all of the cluster's endpoints.
+            found = [each if each.literal else replace(each, serving=False) for each in found]
         return tuple(found[:1] if service.resolution is Resolution.DNS_ROUND_ROBIN else found)
 
     def behind(self, service: Service) -> tuple[Instance, ...]:
@@ -116,11 +119,7 @@ class Workloads:
     def _of_service_entry(self, service: Service, entry: ServiceEntry) -> Iterator[Instance]:
         if entry.selector is not None:
             for group in (self._entries, self._ready_pods):
-                for each in group.selected(service.namespace, entry.selector):
-                    # A name is not an address: without resolution Envoy would refuse all of the cluster's
-                    # endpoints.
-                    usable = each.literal or service.resolution.by_name
-                    yield each if usable else replace(each, serving=False)
+                yield from group.selected(service.namespace, entry.selector)
         elif not entry.endpoints and entry.resolution.by_name:
             yield Instance(address=service.host)  # the host itself is the name to resolve
         else:

@@ -14,6 +14,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from lab.controlplane.hosts import is_wildcard, matches
 from lab.controlplane.kinds.protocol import Protocol
+from lab.controlplane.kinds.service_entry import Resolution
 from lab.controlplane.kinds.virtual_service import MESH_GATEWAY, VirtualService
 from lab.controlplane.snapshot import names
 from lab.controlplane.snapshot.domains import Domains, domains_of
@@ -175,16 +176,15 @@ def _split(
 
 
 def _alone(view: View, number: int, hosts: list[VirtualHost]) -> Iterator[RouteConfiguration]:
-    """Tables of services on addresses of their own whose protocol is found out: there the host does not
-    matter."""
-    alone: set[str] = set()
+    """Tables of services on addresses of their own, or their endpoints', whose protocol is found out: there
+    the host does not matter."""
+    alone: dict[str, Seen] = {}
     for seen in view.listened:
         port = seen.service.port(number)
-        if port is None or port.protocol is not Protocol.AUTO or seen.everywhere:
-            continue
-        if seen.host in alone:
-            continue
-        alone.add(seen.host)
+        on_its_own = not seen.everywhere or seen.service.resolution is Resolution.NONE
+        if port is not None and port.protocol is Protocol.AUTO and on_its_own:
+            alone.setdefault(seen.host, seen)
+    for seen in alone.values():
         own = [
             VirtualHost.FromString(each.SerializeToString()) for each in hosts if seen.host in each.domains
         ]

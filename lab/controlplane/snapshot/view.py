@@ -141,7 +141,7 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
     )
 
 
-def _rank(service: Service, proxy: Proxy) -> tuple[int, tuple[str, str, str]]:
+def _rank(service: Service, proxy: Proxy) -> tuple[int, tuple[str, str, str, str]]:
     """As istiod lists them: the namespace's own private ones, those shown to it by name, those shown to
     all."""
     if "*" in service.export_to:
@@ -174,17 +174,14 @@ def _merged(listened: Iterable[Service]) -> tuple[list[Service], list[str]]:
         elif _alike(first, each):
             numbers = {port.number for port in first.ports}
             more = tuple(port for port in each.ports if port.number not in numbers)
-            if more:
-                merged[each.host] = replace(first, ports=first.ports + more)
-            elif each.addresses == first.addresses:
-                lost.append(_lost(each, first))
-        else:
+            merged[each.host] = replace(first, ports=first.ports + more) if more else first
+        elif each.document is not first.document:
             lost.append(_lost(each, first))
     return list(merged.values()), lost
 
 
 def _lost(service: Service, first: Service) -> str:
-    return f"{_called(service)}: {service.host} is already served by {_called(first)}: this one is left out"
+    return f"{_called(service)}: {service.host} is already served by {_called(first)}: of this one only endpoints count"
 
 
 def _alike(one: Service, other: Service) -> bool:

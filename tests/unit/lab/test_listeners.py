@@ -158,6 +158,17 @@ def test_connections_of_a_headless_service_go_to_each_pod_and_none_to_oneself() 
     }
 
 
+def test_pods_of_a_headless_service_on_a_port_nobody_declares_share_a_table_of_their_own() -> None:
+    headless = service("web", {"name": "x", "port": 81}, clusterIP="None", selector={"app": "web"})
+    pods = [pod(f"web-{number}", f"10.1.0.{number}", labels={"app": "web"}) for number in (1, 2)]
+    snapshot = story.told(story.CLIENT, headless, *pods)
+    table = "web.istio-demo.svc.cluster.local:81"
+    for name in ("10.1.0.1_81", "10.1.0.2_81"):
+        assert listener(snapshot, name)[0] == f"{HTTP} -> route {table}"
+    (host,) = said(snapshot, type_urls.ROUTE, table)["virtual_hosts"]
+    assert host["domains"] == ["*"]
+
+
 def test_a_headless_service_without_pods_has_no_listener_and_an_entry_without_endpoints_has_one() -> None:
     headless = service("db", {"name": "tcp", "port": 5432}, clusterIP="None", selector={"app": "db"})
     assert listeners(story.told(story.CLIENT, headless)) == []

@@ -222,13 +222,13 @@ def test_a_service_another_namespace_keeps_to_itself_is_not_told() -> None:
     assert table(story.told(story.CLIENT, own)) == {"nginx.jd.com": ["240.240.0.1"]}
 
 
-def test_a_host_that_two_documents_claim_belongs_to_the_first_and_the_other_is_named() -> None:
-    double = story.SERVICE.replace("  name: nginx\n", "  name: again\n", 1)
+def test_a_host_that_two_unlike_documents_claim_belongs_to_the_first_and_the_other_is_named() -> None:
+    double = story.SERVICE.replace("  name: nginx\n", "  name: zweite\n", 1).replace("app: nginx", "app: x")
     snapshot = story.told(story.CLIENT, *MAIN, double)
     assert list(snapshot.of(type_urls.ENDPOINT)) == [OUTBOUND]
     assert snapshot.warnings == (
-        "ServiceEntry istio-demo/again: nginx.jd.com is already served by ServiceEntry "
-        "istio-demo/nginx: this one is left out",
+        "ServiceEntry istio-demo/zweite: nginx.jd.com is already served by ServiceEntry "
+        "istio-demo/nginx: of this one only endpoints count",
     )
 
 

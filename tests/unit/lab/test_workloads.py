@@ -15,7 +15,7 @@ UNHEALTHY = CHECKED + "status: {conditions: [{type: Healthy, status: 'False'}]}\
 def instances(*documents: str, mesh: Mesh | None = None) -> tuple[Instance, ...]:
     world, mesh = story.world(*documents), mesh or Mesh()
     ((service,), _) = services(world, mesh)
-    return Workloads(world, mesh).behind(service)
+    return Workloads(world, mesh).of_host(service, [service])
 
 
 def test_a_selector_finds_entries_and_pods_of_its_own_namespace() -> None:
