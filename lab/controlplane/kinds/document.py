@@ -165,6 +165,8 @@ class Field:
             return None
         try:
             seconds = parse_duration(self.text())
+            if self.text()[-1].isdigit():
+                raise ValueError("no unit")
         except ValueError as why:
             if isinstance(why, BadDocument):
                 raise

@@ -181,7 +181,8 @@ def _merged(listened: Iterable[Service]) -> tuple[list[Service], list[str]]:
 
 
 def _lost(service: Service, first: Service) -> str:
-    return f"{_called(service)}: {service.host} is already served by {_called(first)}: of this one only endpoints count"
+    which = f"{service.host} is already served by {_called(first)}"
+    return f"{_called(service)}: {which}: of this one only endpoints count"
 
 
 def _alike(one: Service, other: Service) -> bool:
