@@ -24,7 +24,7 @@ from google.protobuf.message import Message
 
 from lab.controlplane import type_urls
 from lab.controlplane.snapshot import tls
-from lab.controlplane.snapshot.listeners import tcp_proxy
+from lab.controlplane.snapshot.network_filters import tcp_proxy
 from lab.controlplane.snapshot.packing import pack
 from tests.authority import Authority
 from tests.flow.envoy.parts import free_ports, real, supervised
@@ -94,12 +94,13 @@ def credential(authority: Authority, folder: Path) -> Credential:
 
 def cluster(port: int, *offered: str, options: Message | None = None) -> Cluster:
     """As istiod writes those of the mesh."""
+    mesh_socket = tls.with_mesh_identity(sni="outbound_.80_._.peer", peers=[PEER], http2=False)
     made = Cluster(
         name="peer",
         type=Cluster.STATIC,
         connect_timeout={"seconds": 5},
         filters=[ClusterFilter(name="istio.metadata_exchange", typed_config=EXCHANGE)],
-        transport_socket_matches=tls.by_endpoint(sni="outbound_.80_._.peer", peers=[PEER]),
+        transport_socket_matches=tls.by_endpoint(mesh_socket),
     )
     socket = made.transport_socket_matches[0].transport_socket
     context = UpstreamTlsContext.FromString(socket.typed_config.value)
