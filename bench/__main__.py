@@ -21,7 +21,8 @@ class Row:
 
 
 def main() -> None:
-    with joined_machine() as vm:
+    with joined_machine() as lab:
+        vm = lab.host("vm")
         live(vm)  # warms the page cache; not counted
         trace_to(vm, None)
         plain = _lives(vm_life=lambda: live(vm), what="without a tracer")

@@ -41,7 +41,7 @@ class Life:
 
 
 @contextmanager
-def joined_machine() -> Iterator[Host]:
+def joined_machine() -> Iterator[Lab]:
     """A lab whose VM has the operator's files, and no agent running. The control plane is one host away."""
     lab = Lab("bench")
     lab.up()
@@ -53,7 +53,7 @@ def joined_machine() -> Iterator[Host]:
         for command in INSTALL:
             stage.type("vm", command.format("vm"))
         stage.mesh(f"apply -f {SCENARIO / 'serviceentry.yaml'}")
-        yield lab.host("vm")
+        yield lab
     finally:
         lab.down()
 
@@ -90,14 +90,15 @@ def live(vm: Host) -> Life:
     vm.run(["rm", "-f", "/etc/certs/key.pem", "/etc/certs/cert-chain.pem"])
     began = time.monotonic()
     service = services.start_agent(vm)
-    ready = _until_ready(vm, began)
+    ready = until_ready(vm, began)
     time.sleep(SETTLED)
-    memory = _memory(service.process.outer or 0)
+    memory = memory_of(service.process.outer or 0)
     service.stop()
     return Life(ready=ready, rss=memory["Rss"], pss=memory["Pss"])
 
 
-def _until_ready(vm: Host, began: float) -> float:
+def until_ready(vm: Host, began: float) -> float:
+    """Seconds since ``began``."""
     while not _answers(vm):
         if time.monotonic() - began > PATIENCE:
             raise TimeoutError(f"not ready after {PATIENCE:g} s: {vm.read(services.AGENT_LOG)[-2000:]}")
@@ -118,7 +119,7 @@ def _answers(vm: Host) -> bool:
             return False
 
 
-def _memory(pid: int) -> dict[str, float]:
+def memory_of(pid: int) -> dict[str, float]:
     """MB of 10^6 bytes, by smaps_rollup."""
     found: dict[str, float] = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:

@@ -33,8 +33,10 @@ from vmagent.sockets import EnvoySockets
 from vmagent.status.endpoint import Endpoint
 from vmagent.status.handler import Actions, Service
 from vmagent.status.scrape import Scraper
+from vmagent.xds.housekeeping import Housekeeping
 from vmagent.xds.hub import Hub
 from vmagent.xds.relay import Relay
+from vmagent.xds.shelf import Shelf
 from vmagent.xds.upstream import Upstream
 
 log = logging.getLogger("agent")
@@ -141,11 +143,12 @@ class Agent:
             self._upstream,
             EnvoySockets(
                 {
-                    config.envoy.xds_socket: Relay(self._hub).handler(),
+                    config.envoy.xds_socket: Relay(self._hub, config.envoy.xds_socket).handler(),
                     config.credentials.sds_socket: sds.handler(),
                 },
                 trouble=self._sockets_trouble,
             ),
+            Housekeeping(self._hub, Shelf(config.envoy.config_dir), clock=clock),
             self._envoy,
         ]
         if config.probe:

@@ -18,7 +18,7 @@ from vmagent.agent import Agent
 from vmagent.config import load, model
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured, VmagentError
-from vmagent.runtime import files, logs
+from vmagent.runtime import files, logs, memory
 from vmagent.runtime.clock import Clock, SystemClock
 from vmagent.runtime.places import GATES, RUN
 from vmagent.runtime.readiness import LOCK, Readiness
@@ -52,6 +52,7 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
     """
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    memory.tune()
     faulthandler.enable()  # the watchdog ends a hung agent by SIGABRT: the log shall say where it hung
     _log_as(load.own_here(paths), systemd)
     clock = SystemClock()

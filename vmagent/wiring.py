@@ -49,6 +49,7 @@ def upstream(config: model.Config) -> UpstreamConfig:
     peer = config.control_plane.xds
     return UpstreamConfig(
         endpoint=Endpoint(host=peer.address.host, port=peer.address.port, server_name=peer.server_name),
+        delta=config.control_plane.delta,
         headers=(("clusterid", config.workload.cluster_id), *peer.headers),
         keepalive=config.control_plane.keepalive_interval,
         keepalive_timeout=config.control_plane.keepalive_timeout,
@@ -100,6 +101,7 @@ def envoy(config: model.Config, run_dir: Path, *, lowest_port: int = 1) -> envoy
         core_dump=asked.core_dump,
         concurrency=asked.concurrency,
         file_flush_min_kb=asked.file_flush_min_kb,
+        delta_xds=config.control_plane.delta,
         metadata_discovery=asked.metadata_discovery,
         status_proxy_protocol=asked.status_proxy_protocol,
         metrics_localhost_only=asked.metrics_localhost_only,

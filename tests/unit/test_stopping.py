@@ -12,6 +12,7 @@ from vmagent.identity.keeper import Keeper
 from vmagent.runtime.clock import SystemClock
 from vmagent.sockets import EnvoySockets
 from vmagent.status.endpoint import Endpoint
+from vmagent.xds.housekeeping import Housekeeping
 from vmagent.xds.upstream import Upstream
 
 MARGIN = 5.0
@@ -27,5 +28,5 @@ def test_systemd_waits_longer_than_all_parts_may_take_to_drain() -> None:
         ),
         clock=SystemClock(),
     )
-    others = (Endpoint, DnsServer, Keeper, Upstream, EnvoySockets, HealthWatch)
+    others = (Endpoint, DnsServer, Keeper, Upstream, EnvoySockets, Housekeeping, HealthWatch)
     assert slowest.grace + sum(part.grace for part in others) + MARGIN <= patience

@@ -98,6 +98,55 @@ class DiscoveryResponse(_message.Message):
     nonce: str
     def __init__(self, version_info: _Optional[str] = ..., resources: _Optional[_Iterable[_Union[Any, _Mapping]]] = ..., type_url: _Optional[str] = ..., nonce: _Optional[str] = ...) -> None: ...
 
+class DeltaDiscoveryRequest(_message.Message):
+    __slots__ = ("node", "type_url", "resource_names_subscribe", "resource_names_unsubscribe", "initial_resource_versions", "response_nonce", "error_detail")
+    class InitialResourceVersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_NAMES_SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_NAMES_UNSUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_RESOURCE_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_NONCE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_DETAIL_FIELD_NUMBER: _ClassVar[int]
+    node: Node
+    type_url: str
+    resource_names_subscribe: _containers.RepeatedScalarFieldContainer[str]
+    resource_names_unsubscribe: _containers.RepeatedScalarFieldContainer[str]
+    initial_resource_versions: _containers.ScalarMap[str, str]
+    response_nonce: str
+    error_detail: Status
+    def __init__(self, node: _Optional[_Union[Node, _Mapping]] = ..., type_url: _Optional[str] = ..., resource_names_subscribe: _Optional[_Iterable[str]] = ..., resource_names_unsubscribe: _Optional[_Iterable[str]] = ..., initial_resource_versions: _Optional[_Mapping[str, str]] = ..., response_nonce: _Optional[str] = ..., error_detail: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
+
+class Resource(_message.Message):
+    __slots__ = ("version", "resource", "name")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    resource: Any
+    name: str
+    def __init__(self, version: _Optional[str] = ..., resource: _Optional[_Union[Any, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class DeltaDiscoveryResponse(_message.Message):
+    __slots__ = ("system_version_info", "resources", "type_url", "nonce", "removed_resources")
+    SYSTEM_VERSION_INFO_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    system_version_info: str
+    resources: _containers.RepeatedCompositeFieldContainer[Resource]
+    type_url: str
+    nonce: str
+    removed_resources: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, system_version_info: _Optional[str] = ..., resources: _Optional[_Iterable[_Union[Resource, _Mapping]]] = ..., type_url: _Optional[str] = ..., nonce: _Optional[str] = ..., removed_resources: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class TlsCertificate(_message.Message):
     __slots__ = ("certificate_chain", "private_key")
     CERTIFICATE_CHAIN_FIELD_NUMBER: _ClassVar[int]

@@ -20,6 +20,11 @@ def proxy(role: str | None) -> None:
     """
     os.environ.setdefault("GRPC_DNS_RESOLVER", "native")  # /etc/hosts and nsswitch.conf count, as elsewhere
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines have no scope and repeat what we say
+    for name in (
+        "GLIBC_TUNABLES",
+        "MALLOC_ARENA_MAX",
+    ):  # ours alone, read already: a probe's program is another
+        os.environ.pop(name, None)
     from vmagent import daemon
     from vmagent.config.resolve import Paths
     from vmagent.runtime.systemd import Systemd

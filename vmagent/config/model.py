@@ -107,6 +107,8 @@ class Upstream:
 class ControlPlane:
     xds: Upstream
     ca: Upstream
+    delta: bool
+    """Incremental xDS, to the control plane and to Envoy."""
     keepalive_interval: float
     keepalive_timeout: float
 

@@ -128,6 +128,13 @@ KEEPALIVE_TIMEOUT: Final = row(
     "Wait for that answer before the connection is given up.",
 )
 
+DELTA_XDS: Final = row(
+    "ISTIO_DELTA_XDS",
+    boolean,
+    "true",
+    "Incremental xDS, to Envoy and to istiod; false: state of the world, as before Istio 1.22.",
+)
+
 # --- names ------------------------------------------------------------------------------------------------
 
 DNS_CAPTURE: Final = row(

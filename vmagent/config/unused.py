@@ -13,7 +13,6 @@ _ONE_SHOT = "an option of one-shot commands: vmagent capture plan, verify, remov
 
 UNUSED: Final[dict[str, str]] = {
     # why it has no effect; empty: istioctl writes it everywhere, nobody needs to be told
-    "ISTIO_DELTA_XDS": "xDS is state of the world, so far",
     "XDS_AUTH_PROVIDER": "the token authenticates",
     "JWT_POLICY": "every token is a third-party token",
     "FILE_DEBOUNCE_DURATION": "changed files are taken up at once",

@@ -53,6 +53,7 @@ def control_plane(environment: Environment, merged: Merged, roots: Roots) -> Con
             root_cert=roots.ca,
             headers=_headers(environment, "CA_HEADER_"),
         ),
+        delta=environment.get(settings.DELTA_XDS),
         keepalive_interval=environment.get(settings.KEEPALIVE_INTERVAL),
         keepalive_timeout=environment.get(settings.KEEPALIVE_TIMEOUT),
     )

@@ -99,7 +99,7 @@ class EnvoyConfig:
     drains_inbound_only: bool = True
     """A stop asks connections to leave that came from outside. False: all of them, for a router's listeners
     count as outbound."""
-    delta_xds: bool = False
+    delta_xds: bool = True
     metadata_discovery: bool = False
     status_proxy_protocol: bool = False
     metrics_localhost_only: bool = False

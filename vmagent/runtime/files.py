@@ -11,6 +11,7 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,16 @@ def publish(path: Path, data: bytes, *, mode: int) -> bool:
         log.info("%s can be written again", path)
         _unwritten.discard(path)
     return True
+
+
+def unnamed(directory: Path, chunks: Iterable[bytes]) -> int:
+    """The descriptor of an open file with these bytes and without a name: private to whoever has it (0600),
+    and gone when it is closed. Raises OSError.
+    """
+    with tempfile.TemporaryFile(dir=directory) as file:
+        file.writelines(chunks)
+        file.flush()
+        return os.dup(file.fileno())
 
 
 def read_small(path: Path, *, most: int, follow: bool = False) -> bytes:

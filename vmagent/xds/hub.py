@@ -8,21 +8,27 @@ for an Envoy whose stream is closed comes back at once and would take the place 
 newest closes, those before it are ended: whoever of them still lives then comes back and gets everything.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.latest import Latest
 from vmagent.xds import types
 from vmagent.xds.compatibility import Compatibility
+from vmagent.xds.held import Held
 from vmagent.xds.intercept import NameTableIntercept
 from vmagent.xds.messages import (
     Ask,
+    Command,
+    DeltaAsk,
+    DeltaRequest,
     EnvoyClosed,
     EnvoyOpened,
     Event,
     Give,
     Health,
+    Quiet,
     Request,
     Take,
     Update,
@@ -31,6 +37,7 @@ from vmagent.xds.messages import (
 )
 from vmagent.xds.names import NameTable
 from vmagent.xds.outbox import Outbox
+from vmagent.xds.resources import Blob
 from vmagent.xds.session import Session
 
 log = logging.getLogger("xdsproxy")
@@ -48,6 +55,10 @@ class Hub:
         self._earlier: list[Outbox] = []
         self.complete: Latest[bool] = Latest()
         """Published once, when the control plane has answered for every wildcard type."""
+        self.moved = asyncio.Event()
+        """Set by everything that happens; for whoever waits until nothing does (housekeeping.py)."""
+        self.passed = 0
+        """Bytes of responses since somebody set it to 0."""
         self.requests = self.responses = 0
         """Messages sent to, and received from, the control plane."""
 
@@ -75,9 +86,13 @@ class Hub:
         """``Listener NAME`` to the reason, for each resource whose newest version this Envoy cannot have."""
         return self._session.compatibility.account.refused
 
-    def open_upstream(self) -> Outbox:
+    @property
+    def held(self) -> Iterable[Held]:
+        return self._session.held
+
+    def open_upstream(self, *, delta: bool = False) -> Outbox:
         self._upstream = Outbox()
-        self._handle(UpstreamOpened())
+        self._handle(UpstreamOpened(delta))
         return self._upstream
 
     def close_upstream(self, outbox: Outbox) -> None:
@@ -85,12 +100,12 @@ class Hub:
             self._upstream = None
             self._handle(UpstreamClosed())
 
-    def open_envoy(self) -> Outbox:
+    def open_envoy(self, *, delta: bool = False) -> Outbox:
         if self._envoy is not None:
             log.warning("Envoy opened a second stream; the first one gets nothing more")
             self._earlier.append(self._envoy)
         self._envoy = Outbox()
-        self._handle(EnvoyOpened())
+        self._handle(EnvoyOpened(delta))
         return self._envoy
 
     def close_envoy(self, outbox: Outbox) -> None:
@@ -106,11 +121,12 @@ class Hub:
         if outbox is not self._upstream:
             return
         self.responses += 1
+        self.passed += update.raw.size if isinstance(update.raw, Blob) else len(update.raw)
         self._handle(update)
         if self.complete.value is None and all(map(self._session.arrived, self._wildcards)):
             self.complete.publish(True)
 
-    def from_envoy(self, outbox: Outbox, request: Request, node: wire.Node) -> None:
+    def from_envoy(self, outbox: Outbox, request: Request | DeltaRequest, node: wire.Node) -> None:
         """``node`` is empty but for the first request of a stream, where it tells what this Envoy can
         load. One that does not tell is taken to load everything.
         """
@@ -126,17 +142,26 @@ class Hub:
         """``error`` empty means healthy. Sent now, and again on every new stream to the control plane."""
         self._handle(Health(error))
 
+    def quiet(self) -> None:
+        """For a while nothing has come from either side."""
+        for command in self._session.on(Quiet()):
+            self._perform(command)
+
     def _handle(self, event: Event) -> None:
+        self.moved.set()
         for command in self._session.on(event):
-            match command:
-                case Ask() if self._upstream is not None:
-                    self.requests += 1
-                    self._upstream.put(command)
-                case Give() if self._envoy is not None:
-                    for name, why in command.refused.items():
-                        log.warning("kept from Envoy: %s %s: %s", types.short(command.type_url), name, why)
-                    self._envoy.put(command)
-                case Take():
-                    self._handle(self._names.take(command.update))
-                case _:
-                    raise AssertionError(f"{command} without a stream to send it on")
+            self._perform(command)
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case Ask() | DeltaAsk() if self._upstream is not None:
+                self.requests += 1
+                self._upstream.put(command)
+            case Give() if self._envoy is not None:
+                for name, why in command.refused.items():
+                    log.warning("kept from Envoy: %s %s: %s", types.short(command.type_url), name, why)
+                self._envoy.put(command)
+            case Take():
+                self._handle(self._names.take(command.update))
+            case _:
+                raise AssertionError(f"{command} without a stream to send it on")

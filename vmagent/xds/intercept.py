@@ -17,7 +17,12 @@ class NameTableIntercept:
         self.tables: Latest[NameTable] = Latest()
 
     def take(self, update: Update) -> Verdict:
-        """An update without a resource is an empty table: the mesh has no name left."""
+        """An update without a resource is an empty table: the mesh has no name left. Incrementally, one that
+        neither brings nor removes the table changes nothing.
+        """
+        unchanged = update.delta and not update.resources and not update.removed
+        if unchanged and self.tables.value is not None:
+            return Verdict(update.type_url, update.nonce)
         try:
             self.tables.publish(decode(next(iter(update.resources.values()), b"")))
         except DecodeError as why:

@@ -1,15 +1,21 @@
-"""The downstream end: the ADS service that Envoy connects to, as a gRPC handler without serializers."""
+"""The downstream end: the ADS service that Envoy connects to, as a gRPC handler without serializers.
+
+Both variants are served always; which one Envoy takes stands in its bootstrap (ISTIO_DELTA_XDS).
+"""
 
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from vmagent.runtime.lifecycle import Tasks
-from vmagent.xds import sotw
+from vmagent.runtime.sending import widen
+from vmagent.xds import delta, sotw
 from vmagent.xds.hub import Hub
-from vmagent.xds.messages import Ask
+from vmagent.xds.messages import Give
 from vmagent.xds.outbox import Ended, Outbox
 
 log = logging.getLogger("xdsproxy")
@@ -20,24 +26,42 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 class Relay:
     """Serves one Envoy at a time, the one that came last."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, socket: Path | None = None) -> None:
+        """``socket``: where it will be served, if that is a Unix socket."""
         self._hub = hub
+        self._socket = socket
 
     def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
+        methods = {sotw.METHOD: self._sotw, delta.METHOD: self._delta}
         return grpc.method_handlers_generic_handler(
-            SERVICE, {"StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._stream)}
+            SERVICE, {name: grpc.stream_stream_rpc_method_handler(each) for name, each in methods.items()}
         )
 
-    async def _stream(
+    async def _sotw(
         self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]"
     ) -> None:
-        outbox = self._hub.open_envoy()
+        await self._stream(sotw, self._hub.open_envoy(), requests, context)
+
+    async def _delta(
+        self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]"
+    ) -> None:
+        await self._stream(delta, self._hub.open_envoy(delta=True), requests, context)
+
+    async def _stream(
+        self,
+        codec: ModuleType,
+        outbox: Outbox,
+        requests: AsyncIterator[bytes],
+        context: "grpc.aio.ServicerContext[bytes, bytes]",
+    ) -> None:
         log.info("Envoy connected")
+        if self._socket:
+            widen(self._socket)
         why = ""
         try:
             async with Tasks() as tasks:
-                tasks.start("xds-to-envoy", self._send(outbox, context))
-                await self._receive(outbox, requests)
+                tasks.start("xds-to-envoy", self._send(codec, outbox, context))
+                await self._receive(codec, outbox, requests)
                 raise Ended
         except* Ended:
             log.info("Envoy disconnected")
@@ -51,13 +75,15 @@ class Relay:
             log.warning("ending Envoy's stream: %s", why)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
 
-    async def _receive(self, outbox: Outbox, requests: AsyncIterator[bytes]) -> None:
+    async def _receive(self, codec: ModuleType, outbox: Outbox, requests: AsyncIterator[bytes]) -> None:
         async for data in requests:
-            request, node = sotw.decode_request(data)
+            request, node = codec.decode_request(data)
             self._hub.from_envoy(outbox, request, node)
 
-    async def _send(self, outbox: Outbox, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
+    async def _send(
+        self, codec: ModuleType, outbox: Outbox, context: "grpc.aio.ServicerContext[bytes, bytes]"
+    ) -> None:
         while True:
             give = await outbox.get()
-            assert not isinstance(give, Ask)
-            await context.write(sotw.encode_response(give))
+            assert isinstance(give, Give)
+            await context.write(codec.encode_response(give))

@@ -4,30 +4,37 @@ Only the envelope is read. A resource stays the bytes it came as, but for its na
 as its first field.
 """
 
+from functools import partial
+from typing import Final
+
 from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
+from vmagent.xds import envelope
 from vmagent.xds.messages import Ask, Give, Request, Update
+from vmagent.xds.resources import Blob, Piece, Resources
 
-UPSTREAM = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+METHOD: Final = "StreamAggregatedResources"
 
-INTERNAL = 13
+INTERNAL: Final = 13
 """google.rpc.Code, what Istio's agent puts into every rejection."""
 
-_NAME_TAG = 0x0A  # field 1, length-delimited
-_LONGEST_VARINT = 5
-"""Bytes of a length below 4 GiB; protobuf's own limit is 2."""
+# Fields of DiscoveryResponse, of google.protobuf.Any, and the one all resources have in common.
+_VERSION, _RESOURCES, _TYPE_URL, _NONCE = 1, 2, 4, 5
+_VALUE = 2
+_NAME = 1
 
 
 def decode_response(data: bytes) -> Update:
     """Raises google.protobuf.message.DecodeError when ``data`` is no DiscoveryResponse, or none that can be
     answered.
     """
-    response = wire.DiscoveryResponse.FromString(data)
-    if not response.nonce:  # our answer would look like a first request, and be answered, for ever
-        raise DecodeError(f"a response of type {response.type_url} without a nonce")
-    resources = {resource_name(resource.value): resource.value for resource in response.resources}
-    return Update(response.type_url, response.version_info, response.nonce, resources, data)
+    fields = envelope.skim(data, _RESOURCES)
+    type_url, version, nonce = (last(fields, number) for number in (_TYPE_URL, _VERSION, _NONCE))
+    if not nonce:  # our answer would look like a first request, and be answered, for ever
+        raise DecodeError(f"a response of type {type_url} without a nonce")
+    blob = Blob(data)
+    return Update(type_url, version, nonce, Resources(partial(_find, blob)), blob)
 
 
 def encode_request(ask: Ask, node: wire.Node | None) -> bytes:
@@ -48,22 +55,21 @@ def encode_request(ask: Ask, node: wire.Node | None) -> bytes:
 def decode_request(data: bytes) -> tuple[Request, wire.Node]:
     """What Envoy sent, and its node, which is empty in all but the first request of a stream."""
     request = wire.DiscoveryRequest.FromString(data)
-    error = request.error_detail.message or f"code {request.error_detail.code}"
     return (
         Request(
             request.type_url,
             frozenset(request.resource_names),
             request.response_nonce,
-            error if request.HasField("error_detail") else "",
+            rejection(request),
         ),
         request.node,
     )
 
 
 def encode_response(give: Give) -> bytes:
-    """Of a field that comes twice protobuf takes the last, so the nonce behind ``raw`` counts."""
+    """What passes as it came has its nonce in it."""
     if give.raw:
-        return give.raw + wire.DiscoveryResponse(nonce=give.nonce).SerializeToString()
+        return bytes(give.raw)
     return wire.DiscoveryResponse(
         version_info=give.version,
         type_url=give.type_url,
@@ -72,15 +78,35 @@ def encode_response(give: Give) -> bytes:
     ).SerializeToString()
 
 
+def last(fields: dict[int, list[bytes]], number: int) -> str:
+    """Of a text that comes twice the last counts."""
+    return fields[number][-1].decode("utf-8", "replace") if number in fields else ""
+
+
+def rejection(request: wire.DiscoveryRequest | wire.DeltaDiscoveryRequest) -> str:
+    """Empty if Envoy does not reject anything."""
+    if not request.HasField("error_detail"):
+        return ""
+    return request.error_detail.message or f"code {request.error_detail.code}"
+
+
 def resource_name(value: bytes) -> str:
     """The first field of a Cluster, Listener, RouteConfiguration, ClusterLoadAssignment, …; empty for a name
     table.
     """
-    if not value or value[0] != _NAME_TAG:
+    return _name(value, 0, len(value))
+
+
+def _name(data: bytes, start: int, end: int) -> str:
+    if start == end or data[start] != _NAME << 3 | envelope.DELIMITED:
         return ""
-    length = 0
-    for at, byte in enumerate(value[1 : 1 + _LONGEST_VARINT]):
-        length |= (byte & 0x7F) << 7 * at
-        if byte < 0x80:
-            return value[at + 2 : at + 2 + length].decode("utf-8", "replace")
-    return ""
+    return envelope.text(data, _NAME, start, end)
+
+
+def _find(blob: Blob) -> dict[str, Piece]:
+    """A resource without a name counts as one nameless resource: the name table."""
+    data, found = bytes(blob), dict[str, Piece]()
+    for begin, end in envelope.spans(data, _RESOURCES):
+        start, stop = envelope.first(data, _VALUE, begin, end)
+        found[_name(data, start, stop)] = Piece(blob, start, stop - start)
+    return found

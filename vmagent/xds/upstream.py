@@ -1,12 +1,16 @@
 """The upstream end: one stream to the control plane, reopened for ever.
 
 Envoy keeps what it has while the stream is down; nothing here closes anything downstream.
+
+Surprise: a control plane that does not speak the incremental variant is asked for state of the world at once,
+and for the incremental one again when that stream ends: it may have learned it meanwhile.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TypeAlias
 
 import grpc
@@ -22,10 +26,11 @@ from vmagent.runtime.backoff import Backoff
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.lifecycle import Tasks
 from vmagent.runtime.waiting import happens
-from vmagent.xds import sotw
+from vmagent.xds import delta, sotw
 from vmagent.xds.hub import Hub
 from vmagent.xds.messages import Give
 from vmagent.xds.outbox import Outbox
+from vmagent.xds.relay import SERVICE
 
 log = logging.getLogger("xdsproxy")
 
@@ -45,9 +50,12 @@ FIRST_ANSWER = 0.25
 lost: gRPC for Python then says INTERNAL, and an operator would not learn that the token is the matter.
 """
 
+LARGEST_RESPONSE = 2**31 - 1
+"""Bytes, as Istio's agent has it. A push of all clusters of a large mesh is tens of megabytes."""
+
 _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),  # else a quiet stream to a dead peer is pinged twice and kept
-    ("grpc.max_receive_message_length", -1),  # a push of all clusters of a large mesh is tens of megabytes
+    ("grpc.max_receive_message_length", LARGEST_RESPONSE),
 )
 
 
@@ -63,6 +71,8 @@ class UpstreamConfig:
     """``headers`` go along with every stream, names in lower case."""
 
     endpoint: Endpoint
+    delta: bool = False
+    """Speak the incremental variant, if the control plane does."""
     headers: tuple[tuple[str, str], ...] = ()
     keepalive: float = 30.0
     """Seconds of silence after which the peer is pinged; istiod hangs up on whoever pings every 15 s or
@@ -95,6 +105,7 @@ class Upstream:
         self._clock = clock
         self._again = asyncio.Event()
         self._leave_pair_out = False
+        self._leave_delta_out = False
 
     def retry_now(self) -> None:
         """Something changed that may make the next attempt succeed, such as a new token."""
@@ -105,7 +116,9 @@ class Upstream:
         while True:
             self._again.clear()
             began = self._clock.monotonic()
-            problem = await self._attempt()
+            problem = await self._attempt(delta if self._speaks_delta() else sotw)
+            if self._leave_delta_out:
+                continue
             self._trouble(problem)
             if self._clock.monotonic() - began > RETRY.settled:
                 delays = RETRY.delays()
@@ -118,7 +131,11 @@ class Upstream:
         """Cut short by ``retry_now``, also by one that came during the attempt."""
         await happens(self._again, within=seconds)
 
-    async def _attempt(self) -> VmagentError:
+    def _speaks_delta(self) -> bool:
+        left_out, self._leave_delta_out = self._leave_delta_out, False
+        return self._config.delta and not left_out
+
+    async def _attempt(self, codec: ModuleType) -> VmagentError:
         """One stream, from connecting to its end; says why it ended."""
         try:
             shown = self._authenticate()
@@ -128,13 +145,13 @@ class Upstream:
             shown = replace(shown, pair=None)
         self._leave_pair_out = False
         async with self._channel(shown) as opened:
-            open_stream = opened.stream_stream(sotw.UPSTREAM, bytes, bytes)
+            open_stream = opened.stream_stream(f"/{SERVICE}/{codec.METHOD}", bytes, bytes)
             call: Call = open_stream(metadata=self._metadata(shown))  # type: ignore[call-arg]
             try:
                 await call.wait_for_connection()
             except grpc.aio.AioRpcError as error:
                 return await self._unconnected(shown, error)
-            return await self._talk(call, shown)
+            return await self._talk(codec, call, shown)
 
     async def _unconnected(self, shown: Authentication, error: grpc.aio.AioRpcError) -> VmagentError:
         """Where TLS works for anybody else, the control plane must object to our certificate: it then ends
@@ -146,14 +163,15 @@ class Upstream:
             self._again.set()
         return found or self._explain(error.code(), error.details(), shown)
 
-    async def _talk(self, call: Call, shown: Authentication) -> VmagentError:
-        log.info("connected to upstream XDS server: %s", self._config.endpoint)
-        outbox, heard = self._hub.open_upstream(), asyncio.Event()
+    async def _talk(self, codec: ModuleType, call: Call, shown: Authentication) -> VmagentError:
+        kind = "delta " if codec is delta else ""
+        log.info("connected to %supstream XDS server: %s", kind, self._config.endpoint)
+        outbox, heard = self._hub.open_upstream(delta=codec is delta), asyncio.Event()
         why = "closed the stream"
         try:
             async with Tasks() as tasks:
-                tasks.start("xds-to-control-plane", self._send(outbox, call, heard))
-                await self._receive(outbox, call, heard)
+                tasks.start("xds-to-control-plane", self._send(codec, outbox, call, heard))
+                await self._receive(codec, outbox, call, heard)
                 raise _Ended
         except* _Ended:
             call.cancel()
@@ -166,21 +184,24 @@ class Upstream:
             self._hub.close_upstream(outbox)
         if why:
             return Unavailable(f"control plane {self._config.endpoint} {why}")
-        return self._explain(await call.code(), await call.details(), shown)
+        code = await call.code()
+        self._leave_delta_out = codec is delta and code is grpc.StatusCode.UNIMPLEMENTED
+        return self._explain(code, await call.details(), shown)
 
-    async def _receive(self, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
+    async def _receive(self, codec: ModuleType, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
         async for data in call:
             heard.set()
-            self._hub.from_upstream(outbox, sotw.decode_response(data))
+            self._hub.from_upstream(outbox, codec.decode_response(data))
+            await asyncio.sleep(0)  # whoever writes it to Envoy goes first
             self._trouble(None)
 
-    async def _send(self, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
+    async def _send(self, codec: ModuleType, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
         node: wire.Node | None = self._node
         while True:
             ask = await outbox.get()
             assert not isinstance(ask, Give)
             try:
-                await call.write(sotw.encode_request(ask, node))
+                await call.write(codec.encode_request(ask, node))
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 return  # the stream is over; whoever reads it learns why
             if node is not None:

@@ -46,6 +46,7 @@ def real(root: Path, **changes: Any) -> EnvoyConfig:
         "ports": ports,
         "concurrency": 1,
         "component_log_levels": ("misc:error",),
+        "delta_xds": False,  # all that the control plane below speaks
     }
     return below(root, **(settings | changes))
 

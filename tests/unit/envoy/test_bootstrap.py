@@ -17,11 +17,6 @@ from vmagent.errors import Misconfigured
 RECORDED = RECORDINGS / "pilot-agent-1.29.6" / "envoy-rev.json"
 
 DIFFERENCES = {
-    ".dynamic_resources.ads_config.api_type": (
-        "DELTA_GRPC",
-        "GRPC",
-        "our relay speaks state of the world; EnvoyConfig.delta_xds changes it",
-    ),
     ".static_resources.clusters[2].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.pipe.path": (
         "./var/run/secrets/workload-spiffe-uds/socket",
         "/var/run/secrets/workload-spiffe-uds/socket",

@@ -52,8 +52,8 @@ def test_extra_tags_come_once_and_after_istios_first_nine() -> None:
 
 
 def test_workload_discovery_is_counted_where_it_exists() -> None:
-    assert ("prefix", "workload_discovery") in patterns(vm(metadata_discovery=True, delta_xds=True))
-    assert ("prefix", "workload_discovery") not in patterns(vm(metadata_discovery=True))
+    assert ("prefix", "workload_discovery") in patterns(vm(metadata_discovery=True))
+    assert ("prefix", "workload_discovery") not in patterns(vm(metadata_discovery=True, delta_xds=False))
 
 
 def test_intervals_reach_envoy_in_seconds() -> None:

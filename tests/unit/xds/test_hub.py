@@ -6,7 +6,7 @@ from vmagent._pb import wire_pb2 as wire
 from vmagent.xds import types
 from vmagent.xds.hub import Hub
 from vmagent.xds.messages import Ask, Give, Request, Update
-from vmagent.xds.outbox import Ended, Outbox
+from vmagent.xds.outbox import Ended, Message, Outbox
 
 NOBODY = wire.Node()
 STOCK = wire.Node(extensions=[wire.Extension(name="envoy.filters.http.router")])
@@ -22,7 +22,7 @@ def clusters(nonce: str, value: bytes = FILTER) -> Update:
     return Update(types.CLUSTER, "1", nonce, {"web": value}, b"raw")
 
 
-async def emptied(outbox: Outbox) -> list[Ask | Give]:
+async def emptied(outbox: Outbox) -> list[Message]:
     return [await outbox.get() for _ in range(len(outbox))]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from vmagent.xds import types
 from vmagent.xds.messages import Ask, Give
-from vmagent.xds.outbox import Ended, Outbox
+from vmagent.xds.outbox import Ended, Message, Outbox
 
 CDS, EDS = types.CLUSTER, types.ENDPOINT
 
@@ -15,7 +15,7 @@ def names(*these: str) -> frozenset[str]:
     return frozenset(these)
 
 
-async def emptied(outbox: Outbox) -> list[Ask | Give]:
+async def emptied(outbox: Outbox) -> list[Message]:
     return [await outbox.get() for _ in range(len(outbox))]
 
 

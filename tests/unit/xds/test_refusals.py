@@ -44,7 +44,8 @@ class Relay:
         self.happens(Request(self.url, self.names))
 
     def update(self, version: str, **resources: bytes) -> None:
-        self.happens(Update(self.url, version, f"n{version}", resources, b"raw"))
+        raw = b"".join(resources.values())
+        self.happens(Update(self.url, version, f"n{version}", resources, raw))
 
     def happens(self, event: Event) -> None:
         for command in self.session.on(event):

@@ -1,6 +1,7 @@
 """The relay's state machine, as transcripts: events down the page, commands beside them."""
 
 from vmagent.xds import types
+from vmagent.xds.kind import MOST_UNANSWERED
 from vmagent.xds.messages import (
     Ask,
     Command,
@@ -16,7 +17,7 @@ from vmagent.xds.messages import (
     UpstreamOpened,
     Verdict,
 )
-from vmagent.xds.session import MOST_UNANSWERED, Session
+from vmagent.xds.session import Session
 
 CDS, EDS, LDS, NDS = types.CLUSTER, types.ENDPOINT, types.LISTENER, types.NAME_TABLE
 
@@ -34,16 +35,21 @@ def play(session: Session, *script: Event | list[Command]) -> None:
 
 
 def cds(version: str, nonce: str, **resources: bytes) -> Update:
-    return Update(CDS, version, nonce, resources, b"raw-" + nonce.encode())
+    """Without the bytes it came as, so that what is made of it gets a nonce of our own: 1, 2, 3, …"""
+    return Update(CDS, version, nonce, resources)
 
 
 def eds(version: str, nonce: str, **resources: bytes) -> Update:
-    return Update(EDS, version, nonce, resources, b"raw-" + nonce.encode())
+    return Update(EDS, version, nonce, resources)
 
 
 def given(update: Update, nonce: str) -> Give:
-    """As it came, but for the nonce, which is the session's own: 1, 2, 3, …"""
-    return Give(update.type_url, update.version, nonce, update.resources, update.raw)
+    return Give(update.type_url, update.version, nonce, update.resources)
+
+
+def passed(update: Update) -> Give:
+    """As the bytes it came as, nonce and all."""
+    return Give(update.type_url, update.version, update.nonce, update.resources, update.raw)
 
 
 def names(*these: str) -> frozenset[str]:
@@ -63,13 +69,13 @@ def test_the_agent_subscribes_by_itself_before_any_envoy_asks() -> None:
 
 
 def test_an_update_passes_through_as_the_bytes_it_came_as() -> None:
-    update = cds("1", "a", web=b"w")
+    update = Update(CDS, "1", "a", {"web": b"w"}, b"raw")
     play(
         Session((CDS,)),
         UpstreamOpened(),                                   [Ask(CDS)],
         EnvoyOpened(), Request(CDS),                        [],
-        update,                                             [given(update, "1")],
-        Request(CDS, nonce="1"),                            [Ask(CDS, version="1", nonce="a")],
+        update,                                             [passed(update)],
+        Request(CDS, nonce="a"),                            [Ask(CDS, version="1", nonce="a")],
     )
 
 
@@ -245,7 +251,7 @@ def test_whatever_names_envoy_asks_clusters_by_it_gets_all_of_them() -> None:
 
 
 def test_a_type_that_only_envoy_knows_is_asked_for_with_or_without_names() -> None:
-    update = Update("scoped routes", "1", "a", {"s": b"1"}, b"raw")
+    update = Update("scoped routes", "1", "a", {"s": b"1"})
     play(
         Session(()),
         UpstreamOpened(), EnvoyOpened(), Request("scoped routes"), [Ask("scoped routes")],
@@ -319,13 +325,22 @@ def test_a_verdict_on_a_response_of_a_dead_stream_is_kept_to_ourselves_but_count
 
 
 def test_a_nonce_that_two_streams_of_the_control_plane_have_in_common_is_told_apart() -> None:
-    old, new = cds("1", "1", web=b"old"), cds("2", "1", web=b"new")
+    old, new = (Update(CDS, version, "7", {"web": b"w"}, b"raw") for version in ("1", "2"))
     play(
         Session((CDS,)),
-        UpstreamOpened(), EnvoyOpened(), Request(CDS), old, [Ask(CDS), given(old, "1")],
-        UpstreamOpened(), new,                              [Ask(CDS), given(new, "2")],
-        Request(CDS, nonce="1", error="old is bad"),        [],
-        Request(CDS, nonce="2"),                            [Ask(CDS, version="2", nonce="1")],
+        UpstreamOpened(), EnvoyOpened(), Request(CDS), old, [Ask(CDS), passed(old)],
+        UpstreamOpened(), new,                              [Ask(CDS), given(new, "1")],
+        Request(CDS, nonce="7", error="old is bad"),        [],
+        Request(CDS, nonce="1"),                            [Ask(CDS, version="2", nonce="7")],
+    )
+
+
+def test_a_nonce_of_our_own_is_none_that_the_control_plane_has_used() -> None:
+    theirs = Update(CDS, "1", "1", {"web": b"w"}, b"raw")
+    play(
+        Session((CDS,)),
+        UpstreamOpened(), EnvoyOpened(), Request(CDS), theirs, [Ask(CDS), passed(theirs)],
+        cds("2", "b"),                                      [given(cds("2", "b"), "2")],
     )
 
 

@@ -43,13 +43,9 @@ def test_what_was_held_is_sent_in_the_form_that_envoy_reads() -> None:
     assert (message.version_info, message.nonce, cluster.name) == ("7", "held-1", "web")
 
 
-def test_a_response_passes_as_it_came_but_for_the_nonce() -> None:
+def test_a_response_passes_as_it_came() -> None:
     raw = response("web")
-    sent = sotw.encode_response(Give(types.CLUSTER, "1", "7", {}, raw))
-    assert sent.startswith(raw)
-    expected = discovery_pb2.DiscoveryResponse.FromString(raw)
-    expected.nonce = "7"
-    assert discovery_pb2.DiscoveryResponse.FromString(sent) == expected
+    assert sotw.encode_response(Give(types.CLUSTER, "1", "n", {}, raw)) is raw
 
 
 def test_a_response_without_a_nonce_cannot_be_answered() -> None:

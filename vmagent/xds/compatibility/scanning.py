@@ -40,11 +40,15 @@ class Scan:
             words.append(PEER_EXCHANGE)
         if not loadable.says_types:
             words += missing
+        self._lacks = bool(words) or loadable.says_types
         self._words = re.compile(b"|".join(re.escape(word.encode()) for word in words) or b"(?!)")
         known = (*loadable.types, *_WRAPPERS, *_RESOURCES) if loadable.says_types else ()
         self._known = frozenset(each.encode() for each in known)
 
     def suspicious(self, value: bytes) -> bool:
+        """An Envoy that lacks nothing has nothing looked at: ten thousand clusters take half a second."""
+        if not self._lacks:
+            return False
         return bool(self._words.search(value) or (self._known and self._has_unknown(value)))
 
     def _has_unknown(self, value: bytes) -> bool:

@@ -1,0 +1,100 @@
+"""The outermost layer of an xDS response, read without decoding it: where each field lies in the bytes.
+
+Owns:      protobuf's framing (tags, lengths), as far as finding a field needs it.
+Does not:  know what a field means (sotw.py, delta.py).
+Surprise:  a response of all clusters of a large mesh is tens of megabytes. A parser would copy them twice
+           before the first question is answered; this steps from length to length and copies nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+VARINT: Final = 0
+FIXED64: Final = 1
+DELIMITED: Final = 2
+FIXED32: Final = 5
+_WIDTHS: Final = {FIXED64: 8, FIXED32: 4}
+
+_LONGEST_LENGTH: Final = 5
+"""Bytes of a length below 4 GiB; protobuf's own limit is 2."""
+
+
+def skim(data: bytes, bulk: int) -> dict[int, list[bytes]]:
+    """Field number to the contents of each occurrence, but for field ``bulk`` (of which there are thousands)
+    and for numbers. Raises DecodeError.
+    """
+    found: dict[int, list[bytes]] = {}
+    heavy = bulk << 3 | DELIMITED
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            tag, length = data[at], data[at + 1]
+            if tag == heavy and length < 0x80:
+                at += 2 + length
+            elif tag == heavy and data[at + 2] < 0x80:
+                at += 3 + (length & 0x7F) + (data[at + 2] << 7)
+            else:
+                number, start, at = _field(data, at)
+                if start and number != bulk:
+                    found.setdefault(number, []).append(data[start:at])
+    except IndexError:
+        raise DecodeError("cut off in the middle of a field") from None
+    if at != end:
+        raise DecodeError("cut off in the middle of a field")
+    return found
+
+
+def spans(data: bytes, number: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where the contents of each occurrence of field ``number`` begin and end, looking at ``data[start:end]``
+    only. Stops at what cannot be read.
+    """
+    at, end = start, len(data) if end is None else end
+    while at < end:
+        try:
+            found, begin, at = _field(data, at)
+        except (IndexError, DecodeError):
+            return
+        if at > end:
+            return
+        if begin and found == number:
+            yield begin, at
+
+
+def first(data: bytes, number: int, start: int, end: int) -> tuple[int, int]:
+    """Where the first occurrence of field ``number`` begins and ends; empty where there is none."""
+    return next(spans(data, number, start, end), (start, start))
+
+
+def text(data: bytes, number: int, start: int, end: int) -> str:
+    begin, stop = first(data, number, start, end)
+    return data[begin:stop].decode("utf-8", "replace")
+
+
+def _field(data: bytes, at: int) -> tuple[int, int, int]:
+    """Number, beginning (0: a number, which nobody asks for) and end of the field at ``at``."""
+    tag, at = _varint(data, at)
+    kind = tag & 7
+    if kind == DELIMITED:
+        length, at = _varint(data, at)
+        return tag >> 3, at, at + length
+    if kind == VARINT:
+        return tag >> 3, 0, _varint(data, at, longest=10)[1]
+    if kind in _WIDTHS:
+        return tag >> 3, 0, at + _WIDTHS[kind]
+    raise DecodeError(f"wire type {kind}, which there is not")
+
+
+def _varint(data: bytes, at: int, longest: int = _LONGEST_LENGTH) -> tuple[int, int]:
+    """The number at ``at`` and where it ends. Raises IndexError at the end of the data."""
+    value = data[at]
+    if value < 0x80:
+        return value, at + 1
+    value &= 0x7F
+    for place in range(1, longest):
+        byte = data[at + place]
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, at + place + 1
+    raise DecodeError("a length that never ends")

@@ -1,0 +1,140 @@
+"""What the control plane sent of one type, and what of it an Envoy accepted last.
+
+Owns:      the newest version of each resource, the last good one beside it as long as the newest has no
+           acceptance, and the names that were said not to exist.
+Does not:  know streams, nonces or variants (session.py), or where the bytes lie (resources.py, shelf.py).
+Surprise:  an update is taken apart only when somebody looks, which is after it has gone to Envoy: the names
+           of ten thousand resources cost as much as passing them on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vmagent.xds.resources import Piece, Resources
+from vmagent.xds.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    generation: int
+    resources: Resources
+    removed: tuple[str, ...]
+    whole: bool
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What Envoy had before a resource changed (None: nothing), and when it changed last."""
+
+    piece: Piece | None
+    generation: int
+
+
+class Held:
+    """Updates are numbered by ``generation``, from 1."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, Piece] = {}
+        self._before: dict[str, _Before] = {}
+        self._gone: set[str] = set()
+        self._unread: _Change | None = None
+        self.generation = 0
+        self.proven = False
+        """Whether an Envoy ever accepted anything."""
+
+    def absorb(
+        self, resources: Resources, removed: tuple[str, ...] = (), *, whole: bool, wanted: Wanted
+    ) -> None:
+        """``whole``: there is nothing of this type but ``resources``. What is not wanted is passed over."""
+        self._look()
+        self.generation += 1
+        self._unread = _Change(self.generation, resources, removed, whole, wanted)
+
+    def accept(self, since: int, upto: int, *, but: frozenset[str] = frozenset()) -> None:
+        """An Envoy has, and runs with, what changed after ``since`` up to ``upto``, ``but`` for these."""
+        self._look()
+        self.proven = True
+        self._before = {
+            name: each
+            for name, each in self._before.items()
+            if name in but or not since < each.generation <= upto
+        }
+
+    def keep(self, wanted: Wanted) -> None:
+        """Forget what is not wanted any more."""
+        self._look()
+        self._pieces = {name: piece for name, piece in self._pieces.items() if wanted.covers(name)}
+        self._before = {name: each for name, each in self._before.items() if wanted.covers(name)}
+        self._gone &= wanted.names
+
+    def forget(self) -> None:
+        """Nobody wants this type any more."""
+        self.keep(Wanted())
+        self.proven = False
+
+    @property
+    def pieces(self) -> Mapping[str, Piece]:
+        """The newest of each."""
+        self._look()
+        return self._pieces
+
+    @property
+    def gone(self) -> set[str]:
+        """Names that were asked for and that the control plane has nothing under."""
+        self._look()
+        return self._gone
+
+    @property
+    def good(self) -> dict[str, Piece]:
+        """What an Envoy accepted last of each."""
+        self._look()
+        found = dict(self._pieces)
+        for name, before in self._before.items():
+            if before.piece is None:
+                found.pop(name, None)
+            else:
+                found[name] = before.piece
+        return found
+
+    @property
+    def doubted(self) -> Mapping[str, Piece | None]:
+        """Names whose newest state has no acceptance, with the last good one."""
+        self._look()
+        return {name: before.piece for name, before in self._before.items()}
+
+    def news(self, resources: Resources) -> dict[str, Piece]:
+        """Those of ``resources`` that differ from what is held and good: the bytes decide."""
+        self._look()
+        return {name: piece for name, piece in resources.pieces.items() if not self._same(name, piece)}
+
+    def all_pieces(self) -> list[Piece]:
+        """Every piece that is kept, for whoever moves them."""
+        self._look()
+        found = list(self._pieces.values())
+        found += [each.piece for each in self._before.values() if each.piece is not None]
+        return found
+
+    def _same(self, name: str, piece: Piece) -> bool:
+        mine = self._pieces.get(name)
+        if mine is None or name in self._before or mine.length != piece.length:
+            return False
+        return mine.version == piece.version and mine.value == piece.value
+
+    def _look(self) -> None:
+        if self._unread is None:
+            return
+        change, self._unread = self._unread, None
+        covers = change.wanted.covers
+        fresh = {name: piece for name, piece in change.resources.pieces.items() if covers(name)}
+        gone = set(change.removed) - fresh.keys()
+        if change.whole:
+            gone |= self._pieces.keys() - fresh.keys()
+        for name in (*fresh, *(gone & self._pieces.keys())):
+            before = self._before.get(name)
+            piece = before.piece if before else self._pieces.get(name)
+            self._before[name] = _Before(piece, change.generation)
+        for name in gone:
+            self._pieces.pop(name, None)
+        self._pieces |= fresh
+        self._gone = (self._gone | (gone & change.wanted.names)) - fresh.keys()
