@@ -85,7 +85,7 @@ class Exchange:
         raw = content.raw if covers and covers not in kind.used else b""
         nonce = covers if raw else self._new_nonce(kind)
         said = kind.version if version is None else version
-        versions = getattr(content.resources, "versions", {}) if delta else {}
+        versions = Resources.plain(content.resources).versions if delta else {}
         give = Give(kind.url, said, nonce, content.resources, raw, content.removed, versions, delta)
         given = Given(covers, kind.held.generation, said)
         kind.gave(nonce, given)

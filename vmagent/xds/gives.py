@@ -78,7 +78,7 @@ def _with_the_vanished(kind: Kind, update: Update) -> Update:
 def _without_the_known(kind: Kind, update: Update) -> Update:
     """After a reconnect istiod sends everything again."""
     news = kind.held.news(Resources.plain(update.resources))
-    removed = tuple(name for name in update.removed if name in kind.held.pieces)
+    removed = tuple(name for name in update.removed if kind.held.knows(name))
     if news and len(news) == len(update.resources) and len(removed) == len(update.removed):
         return update
     return replace(update, resources=Resources.of(news), removed=removed, raw=b"")

@@ -103,6 +103,10 @@ class Held:
         self._look()
         return {name: before.piece for name, before in self._before.items()}
 
+    def knows(self, name: str) -> bool:
+        """Whether Envoy may have something under that name."""
+        return name in self.pieces or name in self._before
+
     def news(self, resources: Resources) -> dict[str, Piece]:
         """Those of ``resources`` that differ from what is held and good: the bytes decide."""
         self._look()

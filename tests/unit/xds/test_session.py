@@ -1,13 +1,12 @@
-"""The relay's state machine, as transcripts: events down the page, commands beside them."""
+"""The relay's state machine where both sides speak state of the world, as transcripts."""
 
+from tests.unit.xds.transcript import CDS, EDS, LDS, NDS, names, play
 from vmagent.xds import types
 from vmagent.xds.kind import MOST_UNANSWERED
 from vmagent.xds.messages import (
     Ask,
-    Command,
     EnvoyClosed,
     EnvoyOpened,
-    Event,
     Give,
     Health,
     Request,
@@ -18,20 +17,6 @@ from vmagent.xds.messages import (
     Verdict,
 )
 from vmagent.xds.session import Session
-
-CDS, EDS, LDS, NDS = types.CLUSTER, types.ENDPOINT, types.LISTENER, types.NAME_TABLE
-
-
-def play(session: Session, *script: Event | list[Command]) -> None:
-    """Events go in; each list is what must have come out by then."""
-    seen: list[Command] = []
-    for line in script:
-        if isinstance(line, list):
-            assert seen == line, f"\nexpected {line}\n     got {seen}"
-            seen = []
-        else:
-            seen += session.on(line)
-    assert seen == [], f"nobody asked about {seen}"
 
 
 def cds(version: str, nonce: str, **resources: bytes) -> Update:
@@ -50,10 +35,6 @@ def given(update: Update, nonce: str) -> Give:
 def passed(update: Update) -> Give:
     """As the bytes it came as, nonce and all."""
     return Give(update.type_url, update.version, update.nonce, update.resources, update.raw)
-
-
-def names(*these: str) -> frozenset[str]:
-    return frozenset(these)
 
 
 # fmt: off
