@@ -14,7 +14,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc
 
 from lab.controlplane.server import ControlPlane
-from tests.flow.lab.client import NODE, PATIENCE, Stream
+from tests.flow.lab.client import NODE, PATIENCE, DeltaStream, Stream
 from vmagent.errors import VmagentError
 from vmagent.identity.certwatch import CertWatch
 from vmagent.identity.credential import Credential, KeyPair
@@ -27,12 +27,17 @@ from vmagent.sds.files import FileSecrets
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
 from vmagent.xds import node
+from vmagent.xds.housekeeping import Housekeeping
 from vmagent.xds.hub import Hub
 from vmagent.xds.relay import Relay
+from vmagent.xds.shelf import Shelf
 from vmagent.xds.upstream import Authentication, Upstream, UpstreamConfig
 
 NODE_ID = "sidecar~192.168.0.204~vm204.istio-demo~istio-demo.svc.cluster.local"
 ISTIOD = "istiod.istio-system.svc"
+UNLIMITED = (("grpc.max_receive_message_length", -1),)
+"""As Envoy, which takes any size."""
+
 SOON = 0.01
 """Seconds between two looks of ``until``."""
 
@@ -56,12 +61,14 @@ class Machine:
     server_name: str = ISTIOD
     doubt: str = ""
     tls: bool = True
+    delta: bool = False
     metadata: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.said: list[str] = []
         self.attempts = 0
         self.hub = Hub(name_tables=True)
+        self.shelf = Shelf(self.folder)
         self.credentials: Latest[Credential] = Latest()
         self.files = CertWatch(clock=SystemClock())
         self.secrets = FileSecrets(self.files, base=self.folder)
@@ -69,6 +76,7 @@ class Machine:
             UpstreamConfig(
                 endpoint=Endpoint(host="127.0.0.1", port=self.port, server_name=self.server_name),
                 headers=(("clusterid", "Kubernetes"),),
+                delta=self.delta,
             ),
             self.hub,
             node.build(node_id=NODE_ID, cluster="nginx", locality="", metadata=self.metadata or NODE),
@@ -99,7 +107,7 @@ class Machine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Machine"]:
         served = {
-            self.socket: Relay(self.hub).handler(),
+            self.socket: Relay(self.hub, self.socket).handler(),
             self.folder / "sds": SdsServer(self.credentials, self.secrets, clock=SystemClock()).handler(),
         }
         sockets = EnvoySockets(served, print)
@@ -108,6 +116,7 @@ class Machine:
                 tasks.start("xds", self.upstream.run()),
                 tasks.start("files", self.files.run()),
                 tasks.start("sockets", sockets.run()),
+                tasks.start("housekeeping", Housekeeping(self.hub, self.shelf, clock=SystemClock()).run()),
             ]
             try:
                 await until(self.socket.exists)
@@ -121,15 +130,27 @@ class Machine:
     @contextlib.asynccontextmanager
     async def envoy(self, *extensions: str) -> AsyncIterator[Stream]:
         """A client that speaks as Envoy does, with the public stubs; it says what it has compiled in."""
-        me = base_pb2.Node(id=NODE_ID, user_agent_name="envoy")
-        for name in extensions:
-            me.extensions.add(name=name)
-        async with grpc.aio.insecure_channel(f"unix:{self.socket}") as channel:
-            call = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel).StreamAggregatedResources()
-            try:
-                yield Stream(call=call, first_node=me)
-            finally:
-                call.cancel()
+        async with self._ads() as stub:
+            yield Stream(call=stub.StreamAggregatedResources(), first_node=_node(extensions))
+
+    @contextlib.asynccontextmanager
+    async def delta_envoy(self, *extensions: str) -> AsyncIterator[DeltaStream]:
+        """The same, incrementally."""
+        async with self._ads() as stub:
+            yield DeltaStream(call=stub.DeltaAggregatedResources(), first_node=_node(extensions))
+
+    @contextlib.asynccontextmanager
+    async def _ads(self) -> AsyncIterator[Any]:
+        """Calls are cancelled at the end, by closing the channel."""
+        async with grpc.aio.insecure_channel(f"unix:{self.socket}", UNLIMITED) as channel:
+            yield ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
+
+
+def _node(extensions: tuple[str, ...]) -> base_pb2.Node:
+    me = base_pb2.Node(id=NODE_ID, user_agent_name="envoy")
+    for name in extensions:
+        me.extensions.add(name=name)
+    return me
 
 
 def machine(control_plane: ControlPlane, folder: Path, **changes: Any) -> Machine:
