@@ -102,8 +102,11 @@ def client_joins(stage: Stage) -> None:
     stage.stop("istiod")
     start(stage, "client")
     stage.type("client", "vmagent wait config identity --timeout 1", check=False)
-    found = stage.type("client", "dig +short -p 15053 @127.0.0.1 outside.example")
-    expect(found.strip() == "192.168.0.70", "the agent does not forward before the first name table")
+    asked = "dig +short -p 15053 @127.0.0.1 outside.example"
+    stage.until(
+        "the agent forwards", lambda: stage.quietly("client", asked).strip() == "192.168.0.70", within=10
+    )
+    stage.type("client", asked)
     expect("ISTIO" not in stage.quietly("client", "iptables-save"), "captured without a control plane")
     reached = stage.type("client", f"{CURL} outside.example")
     expect(reached.strip() == OUTSIDE_ANSWER, "outside.example is not reached without a control plane")

@@ -99,7 +99,7 @@ class Exchanging:
         """As a client behind Istio's proxy: what was negotiated, and the answer."""
         context = self.identity.context(ssl.PROTOCOL_TLS_CLIENT, *MESH_TCP)
         async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            reader, writer = await connected(port, context)
             chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
             writer.write((preface("the client") if chosen == PEER_EXCHANGE else b"") + data)
             answer = await reader.read(4096)
@@ -120,7 +120,7 @@ async def by_protocol(identity: Identity) -> AsyncIterator[int]:
         arguments = ["-c", str(path), "--use-dynamic-base-id", "--log-level", "error", "--concurrency", "1"]
         process = await asyncio.create_subprocess_exec(str(BINARY), *arguments)
         try:
-            await _until_open(port)
+            (await connected(port))[1].close()
             yield port
         finally:
             process.terminate()
@@ -134,16 +134,16 @@ async def _answer_anything(reader: asyncio.StreamReader, writer: asyncio.StreamW
     writer.close()
 
 
-async def _until_open(port: int) -> None:
+async def connected(
+    port: int, context: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """As soon as somebody listens there: a listener opens its port once its certificates have come."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                return await asyncio.open_connection("127.0.0.1", port, ssl=context)
             except ConnectionRefusedError:
                 await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
 
 
 def _bootstrap(identity: Identity, port: int, behind: int) -> dict[str, Any]:

@@ -28,7 +28,15 @@ from lab.controlplane.snapshot.network_filters import tcp_proxy
 from lab.controlplane.snapshot.packing import pack
 from tests.authority import Authority
 from tests.flow.envoy.parts import free_ports, real, supervised
-from tests.flow.xds.istio_peer import MAGIC, PATIENCE, PEER_EXCHANGE, Exchanging, Identity, by_protocol
+from tests.flow.xds.istio_peer import (
+    MAGIC,
+    PATIENCE,
+    PEER_EXCHANGE,
+    Exchanging,
+    Identity,
+    by_protocol,
+    connected,
+)
 from tests.flow.xds.machine import Machine
 from tests.flow.xds.plane import Plane, named, plane_on
 from tests.unit.xds.compatibility.built import as_struct, typed
@@ -165,7 +173,7 @@ def requesting() -> Listener:
 async def exchanged(port: int, data: bytes) -> bytes:
     """What an application that sends ``data`` gets."""
     async with asyncio.timeout(PATIENCE):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await connected(port)
         writer.write(data)
         answer = await reader.read(4096)
         writer.close()
@@ -173,6 +181,8 @@ async def exchanged(port: int, data: bytes) -> bytes:
 
 
 async def fetched(port: int) -> str:
+    (await connected(port))[1].close()
+
     def ask() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE) as answer:
             return str(answer.read().decode())
