@@ -1,6 +1,6 @@
 """What the comparison does not look at, by name and with the reason. Whatever is not here is compared.
 
-Owns:      the list, and the question whether a field, a filter or a name is on it.
+Owns:      the list, and the question whether a field is on it.
 Does not:  hide a difference because it is there: an entry must say why it cannot change which bytes go where.
 """
 
@@ -12,12 +12,8 @@ from typing import Final
 class Hidden:
     what: str
     reason: str
-    filters: frozenset[str] = frozenset()
-    """Names of filters, in whatever list of filters they stand."""
     fields: frozenset[str] = frozenset()
     """``Message.field`` of Envoy's API, by the message's short name."""
-    values: frozenset[str] = frozenset()
-    """Names of protocols, offered in TLS or matched."""
 
 
 ISTIO: Final = "istio"
@@ -26,26 +22,6 @@ ALPN_OVERRIDE: Final = "alpn_override"
 """The one entry of Istio's metadata that a filter on the path obeys."""
 
 HIDDEN: Final = (
-    Hidden(
-        what="filter istio.stats",
-        reason="It counts; it changes no byte.",
-        filters=frozenset({"istio.stats"}),
-    ),
-    Hidden(
-        what="filter istio.metadata_exchange and the ALPN name istio-peer-exchange",
-        reason="The filter tells the other end who is calling, for its metrics; the name announces the "
-        "preface in which it does so on plain TCP. Both ends leave out both here, because a stock Envoy has "
-        "no such filter; what they carry besides goes the same way.",
-        filters=frozenset({"istio.metadata_exchange"}),
-        values=frozenset({"istio-peer-exchange"}),
-    ),
-    Hidden(
-        what="filter istio.alpn",
-        reason="It offers the server a name that tells the version of HTTP (istio-http/1.1) instead of plain "
-        "istio. A stock Envoy has no such filter. The endpoint is chosen before, and chains of a declared "
-        "port take both names.",
-        filters=frozenset({"istio.alpn"}),
-    ),
     Hidden(
         what="names of statistics: alt_stat_name, stat_prefix",
         reason="Counters are called by them, nothing else.",
@@ -84,9 +60,7 @@ HIDDEN: Final = (
     ),
 )
 
-FILTERS: Final = frozenset[str]().union(*(each.filters for each in HIDDEN))
 FIELDS: Final = frozenset[str]().union(*(each.fields for each in HIDDEN))
-VALUES: Final = frozenset[str]().union(*(each.values for each in HIDDEN))
 
 UNORDERED: Final = frozenset(
     {

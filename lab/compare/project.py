@@ -7,14 +7,14 @@ Surprise:  values are not interpreted. A field that is there with its default an
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from google.protobuf import any_pb2, duration_pb2, struct_pb2, wrappers_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from lab.compare.hidden import ALPN_OVERRIDE, FIELDS, FILTERS, ISTIO, UNORDERED, VALUES
+from lab.compare.hidden import ALPN_OVERRIDE, FIELDS, ISTIO, UNORDERED
 from lab.compare.messages import opened, unread
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
@@ -22,7 +22,6 @@ Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 _TYPE = "@type"
 _UNKNOWN = "fields of a newer API"
 _METADATA = "Metadata.filter_metadata"
-_ALPN = ("CommonTlsContext.alpn_protocols", "FilterChainMatch.application_protocols")
 _PLAINLY = (duration_pb2.Duration, struct_pb2.Struct, struct_pb2.Value, struct_pb2.ListValue)
 
 
@@ -49,25 +48,18 @@ def _message(message: Message) -> Plain:
 
 
 def _field(field: FieldDescriptor, name: str, value: object) -> dict[str, Plain]:
-    """``{field: value}``; nothing when all of a list or a map is hidden."""
+    """``{field: value}``; nothing when all of a map is hidden."""
     if isinstance(value, Mapping):
         entries = (
             _metadata(value) if name == _METADATA else {key: _one(field, each) for key, each in value.items()}
         )
         return {field.name: entries} if entries else {}
     if field.is_repeated and isinstance(value, Iterable):
-        items = [_one(field, each) for each in _shown(name, value)]
-        return {field.name: _sorted(items) if name in UNORDERED else items} if items else {}
+        items = [_one(field, each) for each in value]
+        return {field.name: _sorted(items) if name in UNORDERED else items}
     below = _one(field, value)
     # Metadata of which nothing is left says nothing; any other empty message says that it is there.
     return {} if below == {} and field.name == "metadata" else {field.name: below}
-
-
-def _shown(name: str, values: Iterable[object]) -> Iterator[object]:
-    for value in values:
-        hidden_filter = isinstance(value, Message) and getattr(value, "name", "") in FILTERS
-        if not hidden_filter and not (name in _ALPN and value in VALUES):
-            yield value
 
 
 def _metadata(entries: Mapping[str, struct_pb2.Struct]) -> dict[str, Plain]:

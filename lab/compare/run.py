@@ -63,7 +63,7 @@ def _world(scenario: Scenario) -> tuple[World, list[str]]:
 
 
 def _compare(world: World, recording: Recording) -> Iterator[str]:
-    mesh = Mesh(admission=False).with_settings(recording.mesh)
+    mesh = Mesh(admission=False, istio_filters=True).with_settings(recording.mesh)
     served = asked_for(build(world, Proxy.parse(recording.node), mesh))
     for stem, url in FILES.items():
         theirs, ours = _projected(url, recording.sent[url]), _projected(url, served[url])

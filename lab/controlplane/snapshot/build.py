@@ -72,7 +72,8 @@ def build(world: World, proxy: Proxy, mesh: Mesh) -> Snapshot:
     )
     made, listening = clusters(seen), listeners(seen)
     if mesh.istio_filters:
-        made, listening = map(with_clusters_filters, made), map(with_listeners_filters, listening)
+        made = map(with_clusters_filters, made)
+        listening = (with_listeners_filters(each, router=seen.router) for each in listening)
     resources: dict[str, Resources] = {
         type_urls.CLUSTER: {each.name: pack(each) for each in made},
         type_urls.ENDPOINT: {each.cluster_name: pack(each) for each in assignments(seen)},

@@ -7,6 +7,7 @@ Source: recordings of istiod 1.29.6 with metadata exchange and the provider ``pr
 installation has them.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -35,6 +36,7 @@ _TYPE: Final = "type.googleapis.com/"
 _METADATA: Final = "istio.metadata_exchange"
 _STATS: Final = "istio.stats"
 _MANAGER: Final = "envoy.filters.network.http_connection_manager"
+_GRPC_STATS: Final = "envoy.filters.http.grpc_stats"
 _TCP: Final = "envoy.filters.network.tcp_proxy"
 _HEADERS: Final[dict[str, object]] = {"istio_headers": {}}
 _DISCOVERY: Final[list[dict[str, object]]] = [_HEADERS, {"workload_discovery": {}}]
@@ -46,62 +48,81 @@ def with_clusters_filters(cluster: Cluster) -> Cluster:
     if cluster.name in (names.BLACK_HOLE, names.INBOUND_PASSTHROUGH) or cluster.name.startswith(_INBOUND):
         return cluster
     cluster.filters.append(ClusterFilter(name=_METADATA, typed_config=_exchange()))
-    for match in cluster.transport_socket_matches:
-        _offer(match.transport_socket)
+    for socket in (
+        cluster.transport_socket,
+        *(each.transport_socket for each in cluster.transport_socket_matches),
+    ):
+        _offer(socket)
     return cluster
 
 
-def with_listeners_filters(listener: Listener) -> Listener:
-    inbound = listener.traffic_direction == base_pb2.INBOUND
+def with_listeners_filters(listener: Listener, *, router: bool = False) -> Listener:
+    side = _Side(inbound=listener.traffic_direction == base_pb2.INBOUND, router=router)
     for chain in listener.filter_chains:
-        _extend(chain, inbound=inbound)
+        _extend(chain, side)
     if listener.HasField("default_filter_chain"):
-        _extend(listener.default_filter_chain, inbound=inbound)
+        _extend(listener.default_filter_chain, side)
     return listener
 
 
-def _extend(chain: FilterChain, *, inbound: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """Whose listener it is: of a router, of a sidecar for what arrives, or for what leaves."""
+
+    inbound: bool
+    router: bool
+
+
+def _extend(chain: FilterChain, side: _Side) -> None:
     """The last filter of a chain is what serves: HTTP, or bytes."""
     last = chain.filters[-1]
-    before = [Filter(name=_METADATA, typed_config=_exchange())] if inbound else []
+    before = [Filter(name=_METADATA, typed_config=_exchange())] if side.inbound else []
     if last.name == _MANAGER:
-        _extend_http(last, inbound=inbound)
+        _extend_http(last, side)
     elif last.name == _TCP:
-        before.append(Filter(name=_STATS, typed_config=_stats(inbound=inbound)))
-        _take(chain)
+        before.append(Filter(name=_STATS, typed_config=_stats(side)))
+        _take(chain, side)
     others = list(chain.filters)
     del chain.filters[:]
     chain.filters.extend([*before, *others])
     _match(chain)
 
 
-def _extend_http(last: Filter, *, inbound: bool) -> None:
+def _extend_http(last: Filter, side: _Side) -> None:
     manager = HttpConnectionManager.FromString(last.typed_config.value)
-    grpc, *others, router = manager.http_filters
-    metadata = HttpFilter(name=_METADATA, typed_config=_peer_metadata(inbound=inbound))
-    alpn = [] if inbound else [HttpFilter(name="istio.alpn", typed_config=_alpn())]
-    stats = HttpFilter(name=_STATS, typed_config=_stats(inbound=inbound))
-    filters = [metadata, grpc, *alpn, *others, stats, router]
+    *others, router = manager.http_filters
+    grpc = 1 + next(index for index, each in enumerate(others) if each.name == _GRPC_STATS)
+    metadata = HttpFilter(name=_METADATA, typed_config=_peer_metadata(inbound=side.inbound))
+    alpn = [] if side.inbound else [HttpFilter(name="istio.alpn", typed_config=_alpn())]
+    stats = HttpFilter(name=_STATS, typed_config=_stats(side))
+    filters = [metadata, *others[:grpc], *alpn, *others[grpc:], stats, router]
     del manager.http_filters[:]
     manager.http_filters.extend(filters)
     last.typed_config.CopyFrom(pack(manager))
 
 
-def _take(chain: FilterChain) -> None:
+def _take(chain: FilterChain, side: _Side) -> None:
     """Metadata is exchanged by whoever ends a TCP connection of the mesh; over HTTP it is in headers."""
     if not chain.HasField("transport_socket"):
         return
     context = DownstreamTlsContext.FromString(chain.transport_socket.typed_config.value)
-    context.common_tls_context.alpn_protocols.insert(0, PEER_EXCHANGE)
+    offered = context.common_tls_context.alpn_protocols
+    if MESH_TCP in offered:  # a router's, where it takes the mesh's TLS
+        offered.remove(MESH_TCP)
+    elif side.router:
+        return
+    offered.insert(0, PEER_EXCHANGE)
     chain.transport_socket.typed_config.CopyFrom(pack(context))
 
 
 def _offer(socket: base_pb2.TransportSocket) -> None:
+    """To a peer of the mesh; not where a rule names files."""
     if not socket.typed_config.Is(UpstreamTlsContext.DESCRIPTOR):
         return
     context = UpstreamTlsContext.FromString(socket.typed_config.value)
-    context.common_tls_context.alpn_protocols.insert(0, PEER_EXCHANGE)
-    socket.typed_config.CopyFrom(pack(context))
+    if MESH_TCP in context.common_tls_context.alpn_protocols:
+        context.common_tls_context.alpn_protocols.insert(0, PEER_EXCHANGE)
+        socket.typed_config.CopyFrom(pack(context))
 
 
 def _match(chain: FilterChain) -> None:
@@ -135,8 +156,8 @@ def _alpn() -> any_pb2.Any:
     return pack(config)
 
 
-def _stats(*, inbound: bool) -> any_pb2.Any:
-    return pack(stats_pb2.PluginConfig(disable_host_header_fallback=inbound))
+def _stats(side: _Side) -> any_pb2.Any:
+    return pack(stats_pb2.PluginConfig(disable_host_header_fallback=side.inbound or side.router))
 
 
 def _struct(name: str, said: dict[str, object]) -> any_pb2.Any:

@@ -205,7 +205,7 @@ def test_what_was_recorded_holds_under_other_names(
     world = world.exchange((), parse(yaml.safe_dump_all(renamed), file="renamed.yaml").resources)
     node = copy.deepcopy(recording.node)
     renaming.message(node)
-    served = asked_for(build(world, Proxy.parse(node), Mesh(admission=False)))
+    served = asked_for(build(world, Proxy.parse(node), Mesh(admission=False, istio_filters=True)))
     for stem, url in FILES.items():
         expected = projected(renaming.packed(each) for each in recording.sent[url])
         found = projected(served[url])
