@@ -11,6 +11,7 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from lab.controlplane.kinds.kubernetes import DEFAULT_ACCOUNT, TLS_MODE, Pod
@@ -59,11 +60,7 @@ class Instance:
 
     @property
     def is_ip(self) -> bool:
-        try:
-            ipaddress.ip_address(self.address)
-        except ValueError:
-            return False
-        return True
+        return _is_ip(self.address)
 
     @property
     def literal(self) -> bool:
@@ -194,6 +191,15 @@ class Workloads:
             probed=True,
             serving=pod.ready,
         )
+
+
+@lru_cache(maxsize=2**16)
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class _Labelled:

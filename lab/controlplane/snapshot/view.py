@@ -204,6 +204,8 @@ def _called(service: Service) -> str:
 
 def _address(service: Service, proxy: Proxy, mesh: Mesh) -> str:
     """Of a family that the proxy has, where there is a choice."""
+    if len(service.addresses) == 1:
+        return service.addresses[0]
     families = {ipaddress.ip_address(each).version for each in proxy.ips}
     fitting = (
         each for each in service.addresses if ipaddress.ip_network(each, strict=False).version in families
