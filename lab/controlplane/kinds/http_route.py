@@ -21,6 +21,12 @@ from lab.controlplane.kinds.document import Field
 from lab.controlplane.kinds.http_match import HttpMatch, StringMatch, check_regex, read_match, read_string
 
 _REDIRECT_CODES: Final = (301, 302, 303, 307, 308)
+_GRPC: Final = (
+    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
+    *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
+    *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
+)
+"""gRPC's statuses, each at its number."""
 _RETRY_ON: Final = frozenset(
     [
         "5xx",
@@ -92,6 +98,8 @@ class Fault:
     delay: float | None = None
     delay_percent: float | None = None
     abort: int | None = None
+    """An HTTP status; None with ``abort_grpc``, a number of gRPC's."""
+    abort_grpc: int | None = None
     abort_percent: float | None = None
 
 
@@ -252,11 +260,13 @@ def _read_fault(at: Field) -> Fault | None:
     delay, abort = at["delay"], at["abort"]
     if delay.absent and abort.absent:
         raise at.bad("HTTP fault injection must have an abort and/or a delay")
-    status = None if abort.absent else abort["httpStatus"].number(least=200, most=600)
+    grpc = abort["grpcStatus"]
+    status = None if abort.absent or not grpc.absent else abort["httpStatus"].number(least=200, most=600)
     return Fault(
         delay=delay["fixedDelay"].duration(),
         delay_percent=None if delay.absent else delay["percentage"]["value"].fraction(most=100),
         abort=status,
+        abort_grpc=None if grpc.absent else _GRPC.index(grpc.choice(_GRPC)),
         abort_percent=None if abort.absent else abort["percentage"]["value"].fraction(most=100),
     )
 

@@ -32,8 +32,10 @@ def _fault(fault: Fault) -> fault_pb2.HTTPFault:
         made.delay.percentage.CopyFrom(percent(fault.delay_percent, nothing=0))
     if fault.abort is not None:
         made.abort.http_status = fault.abort
-        if fault.abort_percent is not None:
-            made.abort.percentage.CopyFrom(percent(fault.abort_percent))
+    if fault.abort_grpc is not None:
+        made.abort.grpc_status = fault.abort_grpc
+    if made.HasField("abort") and fault.abort_percent is not None:
+        made.abort.percentage.CopyFrom(percent(fault.abort_percent))
     return made
 
 

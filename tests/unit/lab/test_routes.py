@@ -218,6 +218,23 @@ def test_retries_of_none_are_no_retries_and_without_a_word_there_are_two() -> No
     assert usual["route"]["timeout"] == "0s"
 
 
+@pytest.mark.parametrize(
+    ("abort", "made"),
+    [({"httpStatus": 503}, {"http_status": 503}), ({"grpcStatus": "UNAVAILABLE"}, {"grpc_status": 14})],
+    ids=["http", "grpc"],
+)
+def test_faults_are_injected_into_the_share_of_requests_that_is_written(abort: Json, made: Json) -> None:
+    fault = {
+        "delay": {"fixedDelay": "2s", "percentage": {"value": 5}},
+        "abort": {**abort, "percentage": {"value": 0.5}},
+    }
+    (route,) = governed([{"fault": fault, "route": [to("a.test")]}])
+    found = route["typed_per_filter_config"]["envoy.filters.http.fault"]
+    assert found["delay"]["fixed_delay"] == "2s"
+    assert found["delay"]["percentage"] == {"numerator": 50000, "denominator": "MILLION"}
+    assert found["abort"] == {**made, "percentage": {"numerator": 5000, "denominator": "MILLION"}}
+
+
 def test_redirects_and_direct_answers_have_no_cluster() -> None:
     (redirect,) = governed([{"redirect": {"uri": "/there", "authority": "b.test", "redirectCode": 302}}])
     assert redirect["redirect"] == {
