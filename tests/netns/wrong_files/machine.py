@@ -87,7 +87,7 @@ class Machine:
         for name in ("cluster.env", "mesh.yaml", "root-cert.pem", "istio-token", "hosts"):
             text = self.istiod.read(f"/tmp/vm/{name}")
             if name == "mesh.yaml":
-                text = text.replace("defaultConfig:\n", f"defaultConfig:\n{_MESH_EDIT}")
+                text += _MESH_EDIT  # its last section is defaultConfig; lines keep their numbers
             self.vm.write(f"{GOOD}/{name}", text, mode=0o600)
         for command in (*INSTALL, f"ln -s /usr/lib/istio-agent/bin/envoy {ENVOY}"):
             self.vm.run(["bash", "-c", command.format(GOOD)])
