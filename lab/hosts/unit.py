@@ -17,10 +17,10 @@ from typing import Final, Self
 DEFAULT_STOP_TIMEOUT: Final = 90.0
 """Seconds; systemd's DefaultTimeoutStopSec."""
 
-_LIMIT: Final = 'ulimit -n "$1" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; shift; exec "$@"'
+_BEGIN: Final = (
+    'umask "$1"; test -z "$2" || ulimit -n "$2" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; shift 2; exec "$@"'
+)
 """As systemd: what the machine does not grant is cut down to what it does."""
-
-_UMASK: Final = 'umask "$1"; shift; exec "$@"'
 
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 _UNITS: Final = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -81,8 +81,16 @@ class Unit:
             line += [f"--ambient-caps={_set(self.ambient)}"]
         if self.no_new_privileges:
             line += ["--no-new-privs"]
-        limit = ["sh", "-c", _LIMIT, "sh", str(self.open_files)] if self.open_files else []
-        return ["sh", "-c", _UMASK, "sh", f"{self.umask:04o}", *limit, *line, *self.command]
+        return [
+            "sh",
+            "-c",
+            _BEGIN,
+            "sh",
+            f"{self.umask:04o}",
+            str(self.open_files or ""),
+            *line,
+            *self.command,
+        ]
 
 
 def seconds(text: str) -> float:

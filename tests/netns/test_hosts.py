@@ -177,7 +177,12 @@ def test_a_service_runs_with_the_rights_of_its_unit_and_no_more(lab: Lab, name: 
     unit = replace(services.read_unit(name), command=("/usr/bin/sleep", "60"))
     vm = lab.host("vm")
     service = services.start_unit(vm, unit, log="/var/log/rights.log")
-    status = dict(re.findall(r"^(\w+):\t(.*)$", vm.read(f"/proc/{service.process.pid}/status"), re.MULTILINE))
+    status = {"Name": ""}
+    deadline = time.monotonic() + 10
+    while status["Name"] != "sleep":  # before that it is a shell that gives up the rights
+        assert time.monotonic() < deadline, status
+        text = vm.read(f"/proc/{service.process.pid}/status")
+        status = dict(re.findall(r"^(\w+):\t(.*)$", text, re.MULTILINE))
     net_admin_net_raw_dac_read_search = 1 << 12 | 1 << 13 | 1 << 2
     allowed = 0 if name == services.AGENT else net_admin_net_raw_dac_read_search
     assert int(status["CapBnd"], 16) == allowed
