@@ -60,7 +60,7 @@ class SotwEnvoy:
         kind.forget_before(request.nonce)
         given = kind.given[request.nonce]
         if given.covers is None:
-            return self._want(kind, request)
+            return self._asked_again(kind, request)
         if len(kind.given) > 1:  # overtaken: the next request says all that matters, but for an objection
             del kind.given[request.nonce]
             error = request.error or given.objection
@@ -77,6 +77,17 @@ class SotwEnvoy:
         if given.objection:
             return self._objected(kind, covers, given.objection, before)
         return self._answered(kind, covers, before)
+
+    def _asked_again(self, kind: Kind, request: Request) -> list[Command]:
+        """Other names, or the same endpoints for a cluster that changed: Envoy keeps it warming until they
+        come, and a control plane with nothing new to say gives none. What is held is given, unless something
+        newer is on its way.
+        """
+        before = self._adopt(kind, request.names)
+        waits = kind.url == types.ENDPOINT and before is None and not request.error
+        if not waits or len(kind.given) > 1 or not kind.held.pieces:
+            return self._exchange.tell(kind, before)
+        return [self._exchange.give(kind, "", Content(Resources.of(kind.held.pieces)), delta=False)]
 
     def _answered(self, kind: Kind, covers: str, before: Wanted | None) -> list[Command]:
         settled = self._exchange.settle(kind, covers)
