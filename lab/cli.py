@@ -86,6 +86,8 @@ def up(lab: Lab, machines: bool, package: Path | None) -> None:
     else:
         lab = provision.raise_machines(lab.name, package or provision.newest_package())
     _show(lab)
+    if machines:
+        click.echo("vm and client have the package and no files yet: docs/lab.md, Machines, lets them join")
 
 
 @main.command()

@@ -104,7 +104,7 @@ project() {
 }
 
 machines() {
-  say "Trees that machines boot (Debian 12, 270 MB)"
+  say "Trees that machines boot"
   .venv/bin/python -m lab.hosts.machine.tree
 }
 

@@ -70,6 +70,7 @@ def make() -> None:
     """Raises LabError with the end of what failed. What was half made is made again."""
     if (home() / _DONE).exists():
         return
+    print("    debootstrap, a base and three flavours (270 MB)", flush=True)
     kernel.private_mounts()
     os.umask(0o022)
     shutil.rmtree(TREES, ignore_errors=True)
