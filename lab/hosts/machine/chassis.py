@@ -9,6 +9,7 @@ Surprise:  a machine that is switched on gets a fresh network namespace, as meta
            in this process's own mount namespace and goes with the last process there.
 """
 
+import contextlib
 import os
 import secrets
 import select
@@ -138,13 +139,11 @@ class Chassis:
     def _note(self, message: str) -> bool:
         """Whether it says that the boot is done."""
         told = dict(line.partition("=")[::2] for line in message.splitlines())
-        if leader := told.get("X_NSPAWN_LEADER_PID"):
-            self._leader = int(leader)
-            record(self._state / INIT, self._leader)
-        if told.get("READY") != "1":
-            return False
-        record(self._state / BOOTED, self._leader)
-        return True
+        ready = told.get("READY") == "1"
+        self._leader = int(told.get("X_NSPAWN_LEADER_PID", self._leader))
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile, which is noticed next
+            record(self._state / (BOOTED if ready else INIT), self._leader)
+        return ready
 
 
 def assemble(machine: Machine, state: Path) -> None:

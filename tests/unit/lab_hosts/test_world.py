@@ -2,8 +2,9 @@ import pytest
 
 from lab.hosts.cluster import KINDS, Kind, kind_of
 from lab.hosts.errors import LabError
-from lab.hosts.network import host_script, switch_script
-from lab.hosts.world import CLUSTER_DNS, GATEWAY, MACHINES, Machine, Places
+from lab.hosts.machine import tree
+from lab.hosts.network import cable_script, hardware, host_script, switch_script
+from lab.hosts.world import CLUSTER_DNS, GATEWAY, MACHINES, Machine, Places, machine_of
 
 
 def test_the_hosts_have_the_addresses_of_the_documents() -> None:
@@ -50,3 +51,38 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
     with pytest.raises(LabError) as why:
         kind_of("widget")
     assert "workloadentries" in why.value.hint
+
+
+def test_no_two_network_cards_have_one_address() -> None:
+    cards = {hardware(address) for address in (GATEWAY, *(machine.address for machine in MACHINES))}
+    assert len(cards) == len(MACHINES) + 1
+    assert hardware("192.168.0.204") == "02:00:c0:a8:00:cc"  # locally administered, unicast
+
+
+def test_a_cable_has_the_hosts_card_at_its_other_end() -> None:
+    script = cable_script(machine_of("vm"), "4711")
+    assert "peer name eth0 address 02:00:c0:a8:00:cc netns 4711\n" in script
+    assert "link set vm master br0 up\n" in script
+
+
+def test_a_host_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(LabError) as why:
+        machine_of("vm2")
+    assert "istiod, vm, client, docker, outside" in why.value.hint
+
+
+def test_trees_of_another_list_of_packages_are_other_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree.home()
+    monkeypatch.setattr(tree, "BASE", (*tree.BASE, "kmod"))
+    assert tree.home() != before
+    with pytest.raises(LabError, match="not there"):
+        tree.layers("iptables")
+    with pytest.raises(LabError, match="there is no tree 'ubuntu'"):
+        tree.layers("ubuntu")
+
+
+def test_no_tree_that_gets_the_agent_has_what_its_package_brings_or_both_tools_for_rules() -> None:
+    for flavour in ("iptables", "nftables"):
+        packages = {*tree.BASE, *tree.FLAVOURS[flavour]}
+        assert len(packages & {"iptables", "nftables"}) == 1
+        assert not [name for name in packages if name.startswith("python3")]
