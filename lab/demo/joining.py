@@ -44,11 +44,11 @@ def join(stage: Stage) -> None:
     )
     start(stage, "vm")
     stage.type("vm", "vmagent wait --timeout 20 && vmagent wait capture && vmagent status", lines=20)
-    log = stage.type("vm", r"grep -E 'SDS: PUSH|connected to upstream' /var/log/istio/istio.log")
+    log = stage.type("vm", r"grep -E 'SDS: PUSH|connected to delta upstream' /var/log/istio/istio.log")
     for line in (
         "SDS: PUSH\tresource=default",
         "SDS: PUSH\tresource=ROOTCA",
-        "connected to upstream XDS server: istiod.istio-system.svc:15012",
+        "connected to delta upstream XDS server: istiod.istio-system.svc:15012",
     ):
         expect(line in log, f"the log lacks {line!r}")
     who = stage.type("vm", "ps -o user:12,args -C envoy", lines=3)
