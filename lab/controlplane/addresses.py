@@ -87,6 +87,12 @@ def wanting(entries: Iterable[ServiceEntry]) -> list[ServiceKey]:
     ]
 
 
+def claim(entry: ServiceEntry) -> tuple[object, ...]:
+    """All of an entry that the allocation looks at: while this stays, everybody's address does."""
+    opted_out = entry.metadata.labels.get(OPT_OUT)
+    return _age(entry), entry.hosts, entry.addresses, entry.resolution, opted_out, dict(entry.given)
+
+
 def _age(entry: ServiceEntry) -> tuple[str, str, str]:
     return entry.metadata.created, entry.metadata.namespace, entry.metadata.name
 

@@ -76,7 +76,7 @@ class DeltaSession(Session):
     def _resource(self, watch: Watch, name: str) -> any_pb2.Any | None:
         """None: tell the client that there is none. A cluster that was never served has no endpoints; one
         that is served no longer is gone, as istiod says it."""
-        found = self._snapshot.of(watch.type_url).get(name)
+        found = self._snapshot.resource(watch.type_url, name)
         if found is None and watch.type_url == type_urls.ENDPOINT and name not in watch.sent:
             return nothing_behind(name)
         return found
@@ -106,9 +106,11 @@ def _change(watch: Watch, request: DeltaRequest) -> None:
         watch.everything = (
             watch.everything or EVERYTHING in request.subscribe
         ) and EVERYTHING not in request.unsubscribe
-    kept = (name for name in (*watch.names, *request.subscribe) if name not in request.unsubscribe)
-    watch.names = tuple(dict.fromkeys(name for name in kept if name != EVERYTHING))
+    dropped = frozenset(request.unsubscribe)
+    kept = (name for name in (*watch.names, *request.subscribe) if name not in dropped and name != EVERYTHING)
+    wanted = dict.fromkeys(kept)
+    watch.names = tuple(wanted)
     for name in (*request.subscribe, *request.unsubscribe):
         watch.sent.pop(name, None)
     if not watch.everything:
-        watch.sent = {name: version for name, version in watch.sent.items() if name in watch.names}
+        watch.sent = {name: version for name, version in watch.sent.items() if name in wanted}

@@ -16,7 +16,8 @@ from lab.controlplane.kinds.metadata import DEFAULT_NAMESPACE
 from lab.controlplane.registry import Key
 
 _BOUNDARY: Final = re.compile(r"\n---[ \t]*(?:#.*)?(?=\n)")
-"""Begins with the end of the line before: a literal start makes the search ten times as fast."""
+_PLAIN_BOUNDARY: Final = "\n---\n"
+"""What nearly all boundaries are; looking for these alone is ten times as fast."""
 
 Document = dict[str, Any]
 
@@ -28,6 +29,12 @@ def documents(values: Iterable[object]) -> dict[Key, Document]:
 
 def split(text: str) -> list[str]:
     """The text of each document, comments and empty ones included; what is left of it is the boundaries."""
+    pieces = text.split(_PLAIN_BOUNDARY)
+    whole = [piece + "\n" for piece in pieces[:-1]] + pieces[-1:]
+    return [chunk for piece in whole for chunk in (_split(piece) if "---" in piece else (piece,))]
+
+
+def _split(text: str) -> list[str]:
     chunks, start = [], 0
     for boundary in _BOUNDARY.finditer("\n" + text):
         chunks.append(text[start : boundary.start()])

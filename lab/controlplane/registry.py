@@ -63,7 +63,7 @@ class World:
 
     def exchange(self, old: Iterable[Key], new: Iterable[Resource]) -> "World":
         """From what a file held to what it holds now; what is in both keeps its place and its address."""
-        gone = set(old)
+        gone, new = set(old), tuple(new)
         resources: dict[Key, Resource | None] = {
             **self.resources,
             **dict.fromkeys(gone & self.resources.keys()),
@@ -76,9 +76,12 @@ class World:
                 )
             resources[key] = resource
         kept = {key: resource for key, resource in resources.items() if resource is not None}
-        if all(
-            self.resources.get(key) is kept.get(key) for key in (*gone, *kept) if key[0] == ServiceEntry.KIND
-        ):
+        touched = gone | {key_of(each) for each in new}
+        if all(_claim(self.resources.get(key)) == _claim(kept.get(key)) for key in touched):
             return replace(self, resources=kept)
         entries = [each for each in kept.values() if isinstance(each, ServiceEntry)]
         return replace(self, resources=kept, leases=addresses.renew(entries, self.leases))
+
+
+def _claim(resource: Resource | None) -> tuple[object, ...] | None:
+    return addresses.claim(resource) if isinstance(resource, ServiceEntry) else None

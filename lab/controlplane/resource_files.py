@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.controlplane import disk
+from lab.controlplane.bulk import in_bulk
 from lab.controlplane.documents import Document, documents, split, with_documents
 from lab.controlplane.registry import Key, key_of
 from lab.controlplane.resources import Parsed, Refused, Resource, read
@@ -73,8 +74,11 @@ class ResourceFiles:
         stamps = {path: stamp for path in paths if (stamp := _stamp(path)) is not None}
         gone = (path for path in (known if only is None else paths) if path in known and path not in stamps)
         seen = [Sight(path=path, known=known[path], now=None) for path in gone]
-        for path, stamp in stamps.items():
-            if path not in known or known[path].stamp != stamp:
+        others = {
+            path: each for path, each in stamps.items() if path not in known or known[path].stamp != each
+        }
+        with in_bulk(len(others)):
+            for path, stamp in others.items():
                 now = _read(path, stamp, known.get(path, _NOTHING))
                 seen.append(Sight(path=path, known=known.get(path), now=now))
         return seen
@@ -197,10 +201,12 @@ def _parts(text: str, file: str, known: Mapping[str, Part]) -> dict[str, Part]:
     """Those whose text is known are not read again."""
     found: dict[str, Part] = {}
     number = 1
-    for index, chunk in enumerate(split(text)):
-        part = known.get(chunk) or _part(_named_by_line(chunk, text, file=file, number=number))
-        found[chunk] = part
-        number += len(part.parsed.values) or (1 if index else 0)
+    chunks = split(text)
+    with in_bulk(len(chunks) - len(known)):
+        for index, chunk in enumerate(chunks):
+            part = known.get(chunk) or _part(_named_by_line(chunk, text, file=file, number=number))
+            found[chunk] = part
+            number += len(part.parsed.values) or (1 if index else 0)
     return found
 
 

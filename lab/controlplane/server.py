@@ -44,7 +44,8 @@ from lab.controlplane.registry import Key, World
 from lab.controlplane.resource_files import ResourceFiles
 from lab.controlplane.serving import Serving
 from lab.controlplane.settings import Endpoint, Settings
-from lab.controlplane.snapshot import Snapshot, build
+from lab.controlplane.snapshot import Snapshot
+from lab.controlplane.snapshots import Snapshots
 from lab.controlplane.spoil import spoiled
 from lab.controlplane.store import Store
 from lab.controlplane.syncz import syncz
@@ -73,6 +74,7 @@ class ControlPlane:
         self.issuer = TokenIssuer(load_key(settings.state / "token-key.pem"), settings.issuer)
         self._at = Listening(discovery=settings.listen, api=settings.api, monitoring=settings.monitoring)
         self._mesh = MeshConfig(settings)
+        self._snapshots = Snapshots()
 
     # --- life
 
@@ -181,7 +183,7 @@ class ControlPlane:
     def snapshot(self, proxy: Proxy) -> Snapshot:
         """What this proxy would be told now."""
         world = self.store.world
-        snapshot = spoiled(build(world, proxy, self._mesh.current(world)), self.faults)
+        snapshot = spoiled(self._snapshots.of(world, proxy, self._mesh.current(world)), self.faults)
         for warning in snapshot.warnings:
             if warning not in self._warned:
                 log.warning("%s", warning)

@@ -51,11 +51,11 @@ class SotwSession(Session):
         if not watch.everything and not watch.names:
             return []
         wanted = watch.wanted(self._snapshot)
-        served = self._snapshot.of(watch.type_url)
+        found = ((name, self._snapshot.resource(watch.type_url, name)) for name in wanted)
         if watch.type_url == type_urls.ENDPOINT:
-            content = [served.get(name) or nothing_behind(name) for name in wanted]
+            content = [each or nothing_behind(name) for name, each in found]
         else:  # one that nobody knows is left out, which is how Envoy is told that there is none
-            content = [served[name] for name in wanted if name in served]
+            content = [each for _, each in found if each is not None]
         nonce, version = self._offer(watch)
         watch.sent = dict(wanted)
         return [Respond(type_url=watch.type_url, version=version, nonce=nonce, resources=tuple(content))]

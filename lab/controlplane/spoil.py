@@ -37,7 +37,9 @@ def spoiled(snapshot: Snapshot, faults: Faults) -> Snapshot:
     added = {type_urls.CLUSTER: clusters, type_urls.LISTENER: listeners}
     if all(len(named) == len(snapshot.of(url)) for url, named in added.items()):
         return snapshot
-    return Snapshot.of_resources({**snapshot.resources, **added}, snapshot.warnings)
+    return Snapshot.of_resources(
+        {**snapshot.resources, **added}, snapshot.warnings, snapshot, snapshot.unserved
+    )
 
 
 def _padding(size: int) -> Iterator[tuple[str, any_pb2.Any]]:

@@ -62,7 +62,7 @@ class Watch:
         served = snapshot.digests_of(self.type_url)
         if self.everything and not self.names:
             return served
-        named = {name: served.get(name, NONE_SUCH) for name in self.names}
+        named = {name: served.get(name) or snapshot.version(self.type_url, name) for name in self.names}
         return {**named, **served} if self.everything else named
 
     def offer(self, nonce: str, version: str) -> None:

@@ -7,13 +7,21 @@ Surprise:  Envoy refuses a route table as a whole that has one domain twice, so 
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
-
 from lab.controlplane.kinds.service_entry import Resolution
 from lab.controlplane.snapshot import names
 from lab.controlplane.snapshot.view import Seen, View
 
 _SVC = ".svc."
+
+
+class Wanted:
+    """By which domains one host would be meant, in order, on one port."""
+
+    def __init__(self, host: str, port: int, domains: Iterable[str]) -> None:
+        self.name = names.virtual_host(host, port)
+        self.domains = tuple(dict.fromkeys(domains))
+        self.lowered = frozenset(each.lower() for each in self.domains)
+        self.shortened = frozenset(self.domains) - {host}
 
 
 class Domains:
@@ -25,25 +33,21 @@ class Domains:
         self._names: set[str] = set()
         self._taken: set[str] = set()
 
-    def claimed(
-        self, port: int, host: str, wanted: Iterable[str], routes: Iterable[Route]
-    ) -> Iterator[tuple[int, VirtualHost]]:
-        """The port and its virtual host, if anything is left for it."""
-        name = names.virtual_host(host, port)
-        if name in self._names:
-            return
-        self._names.add(name)
+    def claimed(self, wanted: Wanted) -> tuple[str, ...]:
+        """What is left for it."""
+        if wanted.name in self._names:
+            return ()
+        self._names.add(wanted.name)
+        if self._taken.isdisjoint(wanted.lowered) and self._full.isdisjoint(wanted.shortened):
+            self._taken |= wanted.lowered  # the usual case, for each of ten thousand
+            return wanted.domains
         own = []
-        for domain in dict.fromkeys(wanted):
-            shortened = domain != host and domain in self._full
+        for domain in wanted.domains:
+            shortened = domain in wanted.shortened and domain in self._full
             if domain.lower() not in self._taken and not shortened:
                 own.append(domain)
                 self._taken.add(domain.lower())
-        if own:
-            yield (
-                port,
-                VirtualHost(name=name, domains=own, routes=routes, include_request_attempt_count=True),
-            )
+        return tuple(own)
 
 
 def domains_of(view: View, seen: Seen, port: int) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from lab.controlplane.hosts import common, is_wildcard
 from lab.controlplane.kinds.virtual_service import VirtualService
@@ -12,7 +11,7 @@ from lab.controlplane.snapshot import names
 from lab.controlplane.snapshot.gateways import Opened, opened
 from lab.controlplane.snapshot.http_routes import Asked, governed
 from lab.controlplane.snapshot.route_match import takes_every_request
-from lab.controlplane.snapshot.routes import table
+from lab.controlplane.snapshot.routes import Hosted, Table, table
 from lab.controlplane.snapshot.view import View
 from lab.controlplane.snapshot.virtual_services import for_gateway
 
@@ -27,7 +26,7 @@ class _Host:
     routes: list[Route] = field(default_factory=list)
 
 
-def gateway_routes(view: View) -> Iterator[RouteConfiguration]:
+def gateway_routes(view: View) -> Iterator[Table]:
     by_name: dict[str, list[Opened]] = {}
     for servers in opened(view).values():
         for each in servers:
@@ -35,7 +34,8 @@ def gateway_routes(view: View) -> Iterator[RouteConfiguration]:
                 by_name.setdefault(each.route_name, []).append(each)
     for name, servers in by_name.items():
         hosts = _hosts(view, servers)
-        yield table(name, sorted(_virtual_hosts(hosts, servers[0].server.number), key=lambda each: each.name))
+        made = sorted(_virtual_hosts(hosts, servers[0].server.number), key=lambda each: each.name)
+        yield table(name, map(Hosted.of, made))
 
 
 def _hosts(view: View, servers: list[Opened]) -> dict[str, _Host]:

@@ -4,6 +4,8 @@ Does not:  depend on DNS_CAPTURE itself; istiod sends the table to everybody, on
 Surprise:  a router gets an empty one: nothing beside it asks.
 """
 
+from functools import partial
+
 from lab.controlplane._pb import nds_pb2
 from lab.controlplane.kinds.service_entry import Resolution
 from lab.controlplane.services import Registry, Service
@@ -11,17 +13,43 @@ from lab.controlplane.snapshot.view import Seen, View
 from lab.controlplane.workloads import Instance
 
 
-def name_table(view: View) -> nds_pb2.NameTable:
-    table = nds_pb2.NameTable()
+def name_table(view: View) -> bytes:
+    """A serialized NameTable: its entries, each serialized for itself, one after another in order."""
     if view.router:
-        return table
+        return b""
+    by_host: dict[str, list[Seen]] = {}
     for seen in view.listened:
+        by_host.setdefault(seen.host, []).append(seen)
+    pieces: list[tuple[str, bytes]] = []
+    others: list[Seen] = []
+    for same in by_host.values():
+        if len(same) == 1 and not _direct(same[0]):
+            pieces += same[0].once("name", partial(_entries, same))
+        else:
+            others += same
+    pieces += _entries(others)
+    return b"".join(piece for _, piece in sorted(pieces))
+
+
+def _entries(listened: list[Seen]) -> list[tuple[str, bytes]]:
+    """By name. Hosts that share a name must come together."""
+    table = nds_pb2.NameTable()
+    for seen in listened:
         ips = [] if seen.everywhere or seen.is_range else [seen.address]
-        if seen.everywhere and seen.service.resolution is Resolution.NONE:
+        if _direct(seen):
             ips = _headless(table, seen)
         if ips:
             _add(table, seen, ips)
-    return table
+    return [(name, _serialized(name, info)) for name, info in table.table.items()]
+
+
+def _serialized(name: str, info: nds_pb2.NameTable.NameInfo) -> bytes:
+    return nds_pb2.NameTable(table={name: info}).SerializeToString(deterministic=True)
+
+
+def _direct(seen: Seen) -> bool:
+    """Clients go to its endpoints."""
+    return seen.everywhere and seen.service.resolution is Resolution.NONE
 
 
 def _add(table: nds_pb2.NameTable, seen: Seen, ips: list[str]) -> None:

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-from envoy.config.route.v3.route_pb2 import RouteConfiguration
-
 from lab.controlplane.snapshot.gateway_routes import gateway_routes
-from lab.controlplane.snapshot.routes import routes
+from lab.controlplane.snapshot.routes import Table, routes
 from lab.controlplane.snapshot.view import View
 
 
-def route_tables(view: View) -> Iterator[RouteConfiguration]:
+def route_tables(view: View) -> Iterator[Table]:
     return gateway_routes(view) if view.router else routes(view)

@@ -7,17 +7,20 @@ Surprise:  a VirtualService for a host that no service has takes effect on port 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple, Self
 
 from envoy.config.route.v3.route_components_pb2 import Route, RouteAction, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from google.protobuf import any_pb2
 
+from lab.controlplane import type_urls
 from lab.controlplane.hosts import is_wildcard, matches
 from lab.controlplane.kinds.protocol import Protocol
 from lab.controlplane.kinds.service_entry import Resolution
 from lab.controlplane.kinds.virtual_service import MESH_GATEWAY, VirtualService
 from lab.controlplane.snapshot import names
-from lab.controlplane.snapshot.domains import Domains, domains_of
+from lab.controlplane.snapshot.domains import Domains, Wanted, domains_of
 from lab.controlplane.snapshot.http_routes import DEFAULT, Asked, governed, plain
 from lab.controlplane.snapshot.packing import seconds
 from lab.controlplane.snapshot.route_match import route_match
@@ -48,7 +51,23 @@ class _Group:
     routes: list[Route]
 
 
-def routes(view: View) -> Iterator[RouteConfiguration]:
+class Hosted(NamedTuple):
+    """A virtual host, and the bytes it is in a table: those of ten thousand are put one after another, which
+    is what a message is, and much faster than to make a message of ten thousand."""
+
+    host: VirtualHost
+    piece: bytes
+
+    @classmethod
+    def of(cls, host: VirtualHost) -> Self:
+        return cls(host, RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True))
+
+
+Table = tuple[str, any_pb2.Any]
+"""Name and RouteConfiguration."""
+
+
+def routes(view: View) -> Iterator[Table]:
     ports = (port for seen in view.listened for port in seen.service.ports)
     numbers = sorted({port.number for port in ports if port.protocol.routed})
     for number in numbers:
@@ -59,14 +78,23 @@ def routes(view: View) -> Iterator[RouteConfiguration]:
         yield table(names.HTTP_PROXY, [*virtual_hosts(view, 0), _unknown(view)])
 
 
-def table(name: str, hosts: list[VirtualHost]) -> RouteConfiguration:
-    return RouteConfiguration(
-        name=name,
-        virtual_hosts=hosts,
-        validate_clusters={"value": False},
-        max_direct_response_body_size_bytes={"value": _DIRECT_RESPONSE_BYTES},
-        ignore_port_in_host_matching=True,
-    )
+def empty_table(view: View, name: str) -> any_pb2.Any:
+    """Of a port on which no service is."""
+    return table(name, [_unknown(view)])[1]
+
+
+def table(name: str, hosts: Iterable[Hosted]) -> Table:
+    first = RouteConfiguration(name=name).SerializeToString(deterministic=True)
+    value = b"".join((first, *(each.piece for each in hosts), _REST))
+    return name, any_pb2.Any(type_url=type_urls.ROUTE, value=value)
+
+
+_REST: Final = RouteConfiguration(
+    validate_clusters={"value": False},
+    max_direct_response_body_size_bytes={"value": _DIRECT_RESPONSE_BYTES},
+    ignore_port_in_host_matching=True,
+).SerializeToString(deterministic=True)
+"""What every table ends with: fields in the order of their numbers, as a whole message has them."""
 
 
 def inbound_routes(*, name: str, port: int, cluster: str, operation: str) -> RouteConfiguration:
@@ -83,49 +111,87 @@ def inbound_routes(*, name: str, port: int, cluster: str, operation: str) -> Rou
     return RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters={"value": False})
 
 
-def virtual_hosts(view: View, number: int) -> list[VirtualHost]:
+def virtual_hosts(view: View, number: int) -> list[Hosted]:
     """Of one port; 0 stands for all of them, told apart by the port a client writes behind the host."""
-    groups = list(_groups(view, number))
-    domains = Domains(seen.host for group in groups for seen in group.services)
-    found: list[tuple[int, VirtualHost]] = []
-    for group in groups:
-        for host in group.hosts:
-            found += domains.claimed(group.port, host, [host], group.routes)
-        for seen in group.services:
-            claimed = domains_of(view, seen, 0 if number else group.port)
-            found += domains.claimed(group.port, seen.host, claimed, group.routes)
-    hosts = [host for port, host in found if number or port == _OF_HOSTS_ALONE or _keep_ports(host)]
-    return sorted(hosts, key=lambda each: each.name)
-
-
-def _keep_ports(host: VirtualHost) -> bool:
-    """Beside port 80, a host without its port means nothing; whether anything is left."""
-    host.domains[:] = [each for each in host.domains if ":" in each]
-    return bool(host.domains)
-
-
-def _groups(view: View, number: int) -> Iterator[_Group]:
     # Of a host with several documents or addresses the last one counts.
     there = {
         seen.host: seen
         for seen in sorted(view.listened, key=lambda each: each.host)
         if not number or seen.service.port(number)
     }
+    groups = list(_governed_groups(view, number, there))
+    governed = {seen.host for group in groups for seen in group.services}
+    own = [
+        each
+        for host, seen in there.items()
+        if host not in governed
+        for each in seen.once(("own", number), partial(_own, view, seen, number))
+    ]
+    domains = Domains(governed | {each.host for each in own})
+    found: list[Hosted] = []
+    for group in groups:
+        for host in group.hosts:
+            found += _virtual_host(group, domains, Wanted(host, group.port, [host]), number)
+        for seen in group.services:
+            found += _virtual_host(group, domains, _wanted(view, seen, group.port, number), number)
+    for each in own:
+        found += each.virtual_host(domains)
+    return sorted(found, key=lambda each: each.host.name)
+
+
+class _Own:
+    """A service that no VirtualService says anything about, on one of its ports. It outlives most changes of
+    the mesh, and with it its virtual host, of which nothing changes unless somebody else takes a domain."""
+
+    def __init__(self, group: _Group, host: str, wanted: Wanted, number: int) -> None:
+        self._group, self.host, self._wanted, self._number = group, host, wanted, number
+        self._whole = _made(group, wanted.name, _meant(wanted.domains, group, number))
+
+    def virtual_host(self, domains: Domains) -> list[Hosted]:
+        """None if no domain is left."""
+        claimed = domains.claimed(self._wanted)
+        if claimed is self._wanted.domains:
+            return self._whole
+        return _made(self._group, self._wanted.name, _meant(claimed, self._group, self._number))
+
+
+def _own(view: View, seen: Seen, number: int) -> list[_Own]:
+    found = []
+    for port in seen.service.ports:
+        if port.number == (number or port.number) and port.protocol.routed:
+            group = _Group(port=port.number, services=(seen,), routes=[plain(view, seen, port)])
+            found.append(_Own(group, seen.host, _wanted(view, seen, port.number, number), number))
+    return found
+
+
+def _wanted(view: View, seen: Seen, port: int, number: int) -> Wanted:
+    return Wanted(seen.host, port, domains_of(view, seen, 0 if number else port))
+
+
+def _virtual_host(group: _Group, domains: Domains, wanted: Wanted, number: int) -> list[Hosted]:
+    return _made(group, wanted.name, _meant(domains.claimed(wanted), group, number))
+
+
+def _made(group: _Group, name: str, domains: tuple[str, ...]) -> list[Hosted]:
+    """None if no domain is left."""
+    made = VirtualHost(name=name, domains=domains, routes=group.routes, include_request_attempt_count=True)
+    return [Hosted.of(made)] if domains else []
+
+
+def _meant(domains: tuple[str, ...], group: _Group, number: int) -> tuple[str, ...]:
+    """Beside port 80, a host without its port means nothing in a table of all ports."""
+    if number or group.port == _OF_HOSTS_ALONE:
+        return domains
+    return tuple(each for each in domains if ":" in each)
+
+
+def _governed_groups(view: View, number: int, there: dict[str, Seen]) -> Iterator[_Group]:
     services = view.for_sidecars
     if number != _OF_HOSTS_ALONE:
         services = tuple(each for each in services if _meets(each, there))
     closest = closest_by_host(view.for_sidecars, there)
-    taken: set[str] = set()
     for service in services:
-        for group in _governed(view, service, number, there, closest):
-            taken.update(seen.host for seen in group.services)
-            yield group
-    for host, seen in there.items():
-        if host in taken:
-            continue
-        for port in seen.service.ports:
-            if port.number == (number or port.number) and port.protocol.routed:
-                yield _Group(port=port.number, services=(seen,), routes=[plain(view, seen, port)])
+        yield from _governed(view, service, number, there, closest)
 
 
 def _meets(service: VirtualService, there: Iterable[str]) -> bool:
@@ -175,7 +241,7 @@ def _split(
     return alone, list(found.values())
 
 
-def _alone(view: View, number: int, hosts: list[VirtualHost]) -> Iterator[RouteConfiguration]:
+def _alone(view: View, number: int, hosts: list[Hosted]) -> Iterator[Table]:
     """Tables of services on addresses of their own, or their endpoints', whose protocol is found out: there
     the host does not matter."""
     alone: dict[str, Seen] = {}
@@ -186,14 +252,14 @@ def _alone(view: View, number: int, hosts: list[VirtualHost]) -> Iterator[RouteC
             alone.setdefault(seen.host, seen)
     for seen in alone.values():
         own = [
-            VirtualHost.FromString(each.SerializeToString()) for each in hosts if seen.host in each.domains
+            VirtualHost.FromString(each.SerializeToString()) for each, _ in hosts if seen.host in each.domains
         ]
         if len(own) == 1:
             own[0].domains[:] = ["*"]
-        yield table(names.virtual_host(seen.host, number), own)
+        yield table(names.virtual_host(seen.host, number), map(Hosted.of, own))
 
 
-def _unknown(view: View) -> VirtualHost:
+def _unknown(view: View) -> Hosted:
     name = _ALLOW_ANY if view.mesh.allow_any else _BLOCK_ALL
     route = Route(name=name, match=route_match(None))
     if view.mesh.allow_any:
@@ -202,4 +268,5 @@ def _unknown(view: View) -> VirtualHost:
         )
     else:
         route.direct_response.status = _UNKNOWN_HOST
-    return VirtualHost(name=name, domains=["*"], routes=[route], include_request_attempt_count=True)
+    host = VirtualHost(name=name, domains=["*"], routes=[route], include_request_attempt_count=True)
+    return Hosted.of(host)

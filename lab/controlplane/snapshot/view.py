@@ -7,10 +7,10 @@ Surprise:  there are two lists of services. Listeners, routes and names are made
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar, cast
 
 from lab.controlplane import addresses
 from lab.controlplane.kinds.destination_rule import DestinationRule
@@ -24,11 +24,14 @@ from lab.controlplane.registry import World
 from lab.controlplane.services import Service, services
 from lab.controlplane.snapshot import names
 from lab.controlplane.snapshot.authentication import Modes, Policies
+from lab.controlplane.snapshot.precedence import in_order, merged, of_one_namespace, rank
 from lab.controlplane.snapshot.rules import Rules
 from lab.controlplane.snapshot.virtual_services import for_gateway, visible
 from lab.controlplane.workloads import Instance, Workloads
 
 ROUTER: Final = "router"
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,18 @@ class Seen:
     @property
     def is_range(self) -> bool:
         return "/" in self.address
+
+    def once(self, about: Hashable, make: Callable[[], Made]) -> Made:
+        """What follows from this service, as this proxy sees it, and from ``about``: made the first time,
+        since a service outlives most changes of the mesh."""
+        known = self._made.get(about)
+        if known is None:
+            known = self._made[about] = make()
+        return cast("Made", known)
+
+    @cached_property
+    def _made(self) -> dict[Hashable, object]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +97,16 @@ class View:
     """Those whose selector means this router, oldest first."""
     targets: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Of a router: where it listens for a port of its own Service."""
-    warnings: tuple[str, ...] = ()
+    own_hosts: frozenset[str] = frozenset()
+    """Of every service that has this proxy's own workload behind it, seen or not."""
+    problems: tuple[str, ...] = ()
+    """Of the mesh as a whole, one line each."""
+    lost: tuple[tuple[str, str], ...] = ()
+    """Hosts of which a document is left out, and the line that says so."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*self.problems, *(line for _, line in self.lost))
 
     @property
     def router(self) -> bool:
@@ -107,9 +131,9 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
     every, problems = services(world, mesh)
     workloads, rules, policies = Workloads(world, mesh), Rules.of(world, mesh), Policies.of(world, mesh)
     shown = sorted(
-        (each for each in every if each.visible_from(proxy.namespace)), key=lambda each: _rank(each, proxy)
+        (each for each in every if each.visible_from(proxy.namespace)), key=lambda each: rank(each, proxy)
     )
-    listened = shown if proxy.role == ROUTER else _of_one_namespace(shown, proxy)
+    listened = shown if proxy.role == ROUTER else of_one_namespace(shown, proxy)
 
     same: dict[tuple[str, str], list[Service]] = {}
     for each in every:
@@ -124,82 +148,23 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
         )
 
     seen_listened = {id(each): seen(each) for each in listened}
-    merged, lost = _merged(listened)
-    own = [each for each in every if each.namespace == proxy.namespace]
+    chosen, lost = merged(listened)
+    own = list(_own(every, workloads, proxy))
     return View(
         mesh=mesh,
         proxy=proxy,
         listened=tuple(seen_listened.values()),
-        services=tuple(seen_listened.get(id(each)) or seen(each) for each in merged),
-        own=() if proxy.role == ROUTER else tuple(_own_ports(own, workloads, rules, proxy)),
+        services=tuple(seen_listened.get(id(each)) or seen(each) for each in chosen),
+        own=() if proxy.role == ROUTER else tuple(_own_ports(own, rules, proxy)),
         modes=policies.of_workload(proxy.namespace, proxy.labels),
         policies=policies,
         virtual_services=visible(world, proxy, mesh),
         gateways=_gateways(world, proxy),
-        targets=_targets(own, workloads, proxy) if proxy.role == ROUTER else {},
-        warnings=(*problems, *lost),
+        targets=_targets(own) if proxy.role == ROUTER else {},
+        own_hosts=frozenset(service.host for service, _ in own),
+        problems=problems,
+        lost=in_order(lost),
     )
-
-
-def _rank(service: Service, proxy: Proxy) -> tuple[int, tuple[str, str, str, str]]:
-    """As istiod lists them: the namespace's own private ones, those shown to it by name, those shown to
-    all."""
-    if "*" in service.export_to:
-        return 2, service.order
-    return 0 if service.namespace == proxy.namespace else 1, service.order
-
-
-def _of_one_namespace(shown: Iterable[Service], proxy: Proxy) -> list[Service]:
-    """All documents of a host that count: those of the first namespace that has it, the proxy's own before
-    others, a Kubernetes Service before an entry of elsewhere."""
-    chosen: dict[str, Service] = {}
-    shown = list(shown)
-    for each in shown:
-        first = chosen.setdefault(each.host, each)
-        foreign = first.namespace != proxy.namespace
-        if each.namespace == proxy.namespace or (each.kubernetes and not first.kubernetes and foreign):
-            chosen[each.host] = each
-    return [each for each in shown if each.namespace == chosen[each.host].namespace]
-
-
-def _merged(listened: Iterable[Service]) -> tuple[list[Service], list[str]]:
-    """One service a host: the first, with the ports of those like it that it has not. Kubernetes' own
-    wins."""
-    merged: dict[str, Service] = {}
-    lost = []
-    for each in listened:
-        first = merged.get(each.host)
-        if first is None or (each.kubernetes and not first.kubernetes):
-            merged[each.host] = each
-        elif _alike(first, each):
-            numbers = {port.number for port in first.ports}
-            more = tuple(port for port in each.ports if port.number not in numbers)
-            merged[each.host] = replace(first, ports=first.ports + more) if more else first
-        elif each.document is not first.document:
-            lost.append(_lost(each, first))
-    return list(merged.values()), lost
-
-
-def _lost(service: Service, first: Service) -> str:
-    which = f"{service.host} is already served by {_called(first)}"
-    return f"{_called(service)}: {which}: of this one only endpoints count"
-
-
-def _alike(one: Service, other: Service) -> bool:
-    """Two documents of one host are taken as one service."""
-    return (
-        one.registry is other.registry
-        and one.namespace == other.namespace
-        and one.resolution is other.resolution
-        and one.labels == other.labels
-        and one.selector == other.selector
-        and set(one.export_to) == set(other.export_to)
-    )
-
-
-def _called(service: Service) -> str:
-    about = service.document.metadata
-    return f"{service.document.KIND} {about.namespace}/{about.name}"
 
 
 def _address(service: Service, proxy: Proxy, mesh: Mesh) -> str:
@@ -217,16 +182,25 @@ def _address(service: Service, proxy: Proxy, mesh: Mesh) -> str:
     return names.ANY_ADDRESS
 
 
-def _own_ports(own: Iterable[Service], workloads: Workloads, rules: Rules, proxy: Proxy) -> Iterator[OwnPort]:
+_Own = tuple[Service, Instance]
+"""A service, and the proxy's own workload behind it."""
+
+
+def _own(every: Iterable[Service], workloads: Workloads, proxy: Proxy) -> Iterator[_Own]:
+    for service in every:
+        if service.namespace == proxy.namespace:
+            for instance in workloads.behind(service):
+                if instance.address in proxy.ips:
+                    yield service, instance
+
+
+def _own_ports(own: Iterable[_Own], rules: Rules, proxy: Proxy) -> Iterator[OwnPort]:
     found: dict[int, list[tuple[Service, ServicePort]]] = {}
-    for service in own:
-        for instance in workloads.behind(service):
-            if instance.address not in proxy.ips:
-                continue
-            for port in service.ports:
-                number = instance.port(port)
-                if number and port.protocol is not Protocol.UDP:
-                    found.setdefault(number, []).append((service, port))
+    for service, instance in own:
+        for port in service.ports:
+            number = instance.port(port)
+            if number and port.protocol is not Protocol.UDP:
+                found.setdefault(number, []).append((service, port))
     for number in sorted(found):
         first, port = found[number][0]
         yield OwnPort(
@@ -237,14 +211,13 @@ def _own_ports(own: Iterable[Service], workloads: Workloads, rules: Rules, proxy
         )
 
 
-def _targets(own: Iterable[Service], workloads: Workloads, proxy: Proxy) -> dict[int, tuple[int, ...]]:
+def _targets(own: Iterable[_Own]) -> dict[int, tuple[int, ...]]:
     found: dict[int, set[int]] = {}
-    for service in own:
-        for instance in workloads.behind(service):
-            for port in service.ports if instance.address in proxy.ips else ():
-                number = instance.port(port)
-                if number:
-                    found.setdefault(port.number, set()).add(number)
+    for service, instance in own:
+        for port in service.ports:
+            number = instance.port(port)
+            if number:
+                found.setdefault(port.number, set()).add(number)
     return {port: tuple(sorted(numbers)) for port, numbers in found.items()}
 
 

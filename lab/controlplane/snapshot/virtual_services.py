@@ -38,6 +38,8 @@ def closest_by_host(services: Iterable[VirtualService], hosts: Iterable[str]) ->
     for each in services:
         for host in each.hosts:
             claimed.setdefault(host, each)
+    if not claimed:
+        return {}
     wildcards = [host for host in claimed if host.startswith("*")]
     found = {}
     for host in hosts:

@@ -52,8 +52,11 @@ def channel(control_plane: ControlPlane, *, identity: tuple[bytes, bytes] | None
     """``identity`` is a client key and chain."""
     key, chain = identity or (None, None)
     credentials = grpc.ssl_channel_credentials(control_plane.root_pem, key, chain)
-    name = (("grpc.ssl_target_name_override", "istiod.istio-system.svc"),)
-    return grpc.aio.secure_channel(str(control_plane.listening), credentials, options=name)
+    options = (
+        ("grpc.ssl_target_name_override", "istiod.istio-system.svc"),
+        ("grpc.max_receive_message_length", -1),  # as Envoy, which takes any size
+    )
+    return grpc.aio.secure_channel(str(control_plane.listening), credentials, options=options)
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

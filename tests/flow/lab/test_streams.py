@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from lab.controlplane import type_urls
 from lab.controlplane._pb import nds_pb2
@@ -83,14 +84,21 @@ async def test_a_proxy_gets_every_type_it_asks_for(control_plane: ControlPlane) 
         assert not control_plane.connections[0].rejected
 
 
-async def test_an_unknown_cluster_has_no_endpoints_and_an_unknown_route_is_left_out(
+async def test_an_unknown_cluster_has_no_endpoints_and_a_port_without_services_a_table(
     control_plane: ControlPlane,
 ) -> None:
     async with stream(control_plane) as mine:
         assert endpoints(await mine.get(type_urls.ENDPOINT, "outbound|1||nobody")) == {
             "outbound|1||nobody": []
         }
-        assert len((await mine.get(type_urls.ROUTE, "4711")).resources) == 0
+        (resource,) = (await mine.get(type_urls.ROUTE, "4711")).resources
+        table = RouteConfiguration.FromString(resource.value)
+        assert [host.name for host in table.virtual_hosts] == ["allow_any"]
+
+
+async def test_a_table_that_is_no_ports_is_left_out(control_plane: ControlPlane) -> None:
+    async with stream(control_plane) as mine:
+        assert len((await mine.get(type_urls.ROUTE, "nobodys")).resources) == 0
 
 
 async def test_a_type_nobody_serves_is_met_with_silence(control_plane: ControlPlane) -> None:

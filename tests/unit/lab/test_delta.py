@@ -1,6 +1,7 @@
 """One delta ADS stream as a transcript: what the client says, what it is told."""
 
 import itertools
+import time
 
 import pytest
 
@@ -271,3 +272,15 @@ def test_content_that_comes_back_is_a_change_like_any_other(type_url: str) -> No
     one.on(Refreshed(snapshot=world("2", **{key: {"a": "new"}})))
     back = one.on(Refreshed(snapshot=world("3")))
     assert back == [told(type_url, "3", of="3", a=f"{key} a")]
+
+
+def test_one_name_more_among_many_costs_what_one_name_costs() -> None:
+    """Against 20 000 other names. To look for each among all of them would take a minute."""
+    many = {str(number): "x" for number in range(20_000)}
+    one = session(world("1", ENDPOINT=many))
+    one.on(ask(ENDPOINT, *many))
+    began = time.process_time()
+    for name in ("a", "b", "c"):
+        one.on(ask(ENDPOINT, name))
+        one.on(ask(ENDPOINT, drop=(name,)))
+    assert time.process_time() - began < 3.0
