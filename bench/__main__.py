@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bench.load import Load, load
 from bench.machine import TRACER, Life, joined_machine, live, silent_resolver, trace_to
 
 RUNS: Final = 5
@@ -59,8 +60,21 @@ def main() -> None:
                 goal="",
                 pilot_agent="",
             ),
+            *_load_rows(1000, load(1000)),
+            *_load_rows(10_000, load(10_000)),
         ]
     )
+
+
+def _load_rows(services: int, figures: Load) -> list[Row]:
+    def row(what: str, seconds: list[float], goal: str) -> Row:
+        return Row(what=what, unit="s", figures=seconds, goal=goal, pilot_agent="")
+
+    return [
+        row(f"the lab's control plane: {services} services told", [figures.told], "≤ 20"),
+        row("… another endpoint of one of them reaches a proxy", figures.endpoint, "≤ 0.3"),
+        row("… one service more does, all four types of it", figures.another, ""),
+    ]
 
 
 def _lives(*, vm_life: Callable[[], Life], what: str) -> list[Life]:
