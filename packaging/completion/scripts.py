@@ -13,7 +13,7 @@ from typing import Final
 import click
 
 from vmagent.cli.main import cli
-from vmagent.config import capture_settings, settings
+from vmagent.config import capture_settings, credential_settings, settings
 from vmagent.config.proxyconfig import PROXY_CONFIG
 from vmagent.config.setting import SETTINGS
 
@@ -24,9 +24,10 @@ PLACES: Final = {
 }
 """Script → where a Debian package puts it."""
 
-EXPLAINED: Final = (*SETTINGS, *PROXY_CONFIG.fields)
-"""What ``config explain`` takes: rows of these modules, and the mesh file's."""
-assert {settings.LOG_LEVEL.name, *capture_settings.CAPTURE} <= SETTINGS.keys()
+EXPLAINED: Final = (*sorted(SETTINGS), *PROXY_CONFIG.fields)
+"""What ``config explain`` takes: rows of these modules, in no order of theirs, and the mesh file's."""
+_ROWS: Final = {settings.LOG_LEVEL.name, credential_settings.PROV_CERT.name, *capture_settings.CAPTURE}
+assert SETTINGS.keys() >= _ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

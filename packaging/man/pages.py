@@ -14,6 +14,7 @@ import click
 
 from vmagent import __version__
 from vmagent.cli.main import cli
+from vmagent.config import credential_settings
 from vmagent.config.capture_settings import CAPTURE
 from vmagent.config.setting import SETTINGS, Setting
 from vmagent.config.settings import OWN
@@ -91,7 +92,8 @@ def _prose(text: str) -> Iterator[str]:
 
 def _settings(wanted: Callable[[str], bool]) -> str:
     lines: list[str] = []
-    for name, setting in SETTINGS.items():
+    assert credential_settings.PROV_CERT.name in SETTINGS  # each module of rows is imported
+    for name, setting in sorted(SETTINGS.items()):
         if wanted(name):
             lines += [".TP", f".B {roff(name)}", roff(_meaning(setting))]
     return "\n".join(lines)
