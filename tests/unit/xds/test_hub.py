@@ -1,11 +1,13 @@
 """Which stream counts, and what goes where."""
 
+from dataclasses import replace
+
 import pytest
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.xds import types
 from vmagent.xds.hub import Hub
-from vmagent.xds.messages import Ask, Give, Request, Update
+from vmagent.xds.messages import Ask, DeltaAsk, Give, Request, Update
 from vmagent.xds.outbox import Ended, Message, Outbox
 
 NOBODY = wire.Node()
@@ -51,6 +53,35 @@ async def test_the_name_table_is_answered_at_once_and_a_damaged_one_changes_noth
     assert rejection.error.startswith("name table: ")
     assert hub.tables.value is not None
     assert hub.tables.value["nginx.jd.com"].ips == ("240.240.0.1",)
+
+
+async def test_a_name_table_comes_incrementally_whole_and_its_absence_changes_nothing() -> None:
+    hub = Hub(name_tables=True)
+    upstream = hub.open_upstream(delta=True)
+    await emptied(upstream)
+    empty = Update(types.NAME_TABLE, "1", "a", {}, delta=True)
+    hub.from_upstream(upstream, empty)
+    assert hub.tables.value == {}, "the first answer is one, also without a name"
+    good = wire.NameTable()
+    good.table["nginx.jd.com"].ips.append("240.240.0.1")
+    hub.from_upstream(upstream, replace(table("b", good.SerializeToString()), delta=True))
+    hub.from_upstream(upstream, replace(empty, nonce="c"))
+    assert list(hub.tables.value or ()) == ["nginx.jd.com"]
+    hub.from_upstream(upstream, replace(empty, nonce="d", removed=("",)))
+    assert hub.tables.value == {}
+    assert await emptied(upstream) == [DeltaAsk(types.NAME_TABLE, nonce="d")]
+
+
+async def test_what_has_passed_is_counted_and_everything_that_happens_is_noticed() -> None:
+    hub = Hub(name_tables=False)
+    upstream = hub.open_upstream()
+    hub.moved.clear()
+    hub.from_upstream(upstream, clusters("a"))
+    assert hub.moved.is_set()
+    assert hub.passed == len(b"raw")
+    hub.moved.clear()
+    hub.quiet()
+    assert not hub.moved.is_set(), "or there would never be an end of it"
 
 
 async def test_complete_means_that_every_type_was_answered() -> None:
