@@ -21,9 +21,11 @@ async def control_plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
         yield started
 
 
-@pytest.fixture
-async def vm(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Machine]:
-    """Joined: it has everything that it asks for by itself."""
-    async with machine(control_plane, tmp_path).running() as running_machine:
+@pytest.fixture(params=[False, True], ids=["state of the world", "incremental"])
+async def vm(
+    request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path: Path
+) -> AsyncIterator[Machine]:
+    """Joined, in whichever variant: it has everything that it asks for by itself."""
+    async with machine(control_plane, tmp_path, delta=request.param).running() as running_machine:
         await running_machine.hub.complete.first()
         yield running_machine

@@ -6,7 +6,6 @@ answer, and nothing at all from one to an older response than its last; who reco
 and endpoints behind clusters.
 """
 
-import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -16,9 +15,11 @@ from typing import Any
 import grpc
 import grpc.aio
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
 from lab.controlplane import type_urls
+from lab.controlplane.snapshot.packing import pack
 
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 EVERYTHING = "*"
@@ -159,7 +160,7 @@ class Istiod:
             if name in there:
                 entry = response.resources.add(name=name)
                 entry.version = _version(there[name]) if self._versions else ""
-                entry.resource.Pack(there[name])
+                entry.resource.CopyFrom(_packed(there[name]))
         stream.watches[url].nonce = nonce
         await stream.context.write(response)
 
@@ -172,13 +173,9 @@ def _wants_all(request: DeltaDiscoveryRequest) -> bool:
     return not request.resource_names_subscribe or EVERYTHING in request.resource_names_subscribe
 
 
+def _packed(resource: Message) -> any_pb2.Any:
+    return resource if isinstance(resource, any_pb2.Any) else pack(resource)
+
+
 def _version(resource: Message) -> str:
     return str(hash(resource.SerializeToString(deterministic=True)))
-
-
-async def until_quiet(istiod: Istiod, *, seconds: float = 0.3) -> None:
-    """Nothing was asked for a while."""
-    before = -1
-    while before != len(istiod.requests):
-        before = len(istiod.requests)
-        await asyncio.sleep(seconds)

@@ -17,7 +17,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from lab.controlplane import type_urls
 from lab.controlplane._pb import nds_pb2
 from tests.flow.envoy.parts import SERVICE, free_ports
-from tests.flow.xds.istiod import Istiod, until_quiet
+from tests.flow.xds.istiod import Istiod
 from tests.flow.xds.machine import Machine, until
 from vmagent.identity.trust import Roots
 from vmagent.xds.shelf import SMALL
@@ -130,7 +130,7 @@ async def test_a_control_plane_that_restarts_has_nothing_new_for_envoy_but_what_
     async with vm.delta_envoy() as envoy:
         await envoy.get(CDS)
         await envoy.get(EDS, "web", "db")
-        await until_quiet(istiod)
+        await until(lambda: len(istiod.accepted) == 3)  # and the name table
         await istiod.stop()
         await until(lambda: not vm.hub.connected)
         istiod.change(CDS, {"new": cluster("new")}, "db")
@@ -149,7 +149,7 @@ async def test_a_control_plane_that_restarts_with_nothing_new_is_not_noticed_by_
     async with vm.delta_envoy() as envoy:
         await envoy.get(CDS)
         await envoy.get(EDS, "web", "db")
-        await until_quiet(istiod)
+        await until(lambda: len(istiod.accepted) == 3)  # and the name table
         await istiod.stop()
         await until(lambda: not vm.hub.connected)
         istiod.accepted.clear()
@@ -164,7 +164,7 @@ async def test_a_control_plane_that_knows_versions_sends_nothing_twice(tmp_path:
     plane.change(CDS, clusters("web", "db"))
     async with plane.running(), on(plane.port, tmp_path).running() as vm, vm.delta_envoy() as envoy:
         await envoy.get(CDS)
-        await until_quiet(plane)
+        await until(lambda: len(plane.accepted) == 2)
         await plane.stop()
         await until(lambda: not vm.hub.connected)
         plane.change(CDS, {"web": cluster("web", mark="2")})

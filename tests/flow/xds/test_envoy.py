@@ -101,9 +101,26 @@ class Joined:
                 await asyncio.sleep(0.05)
 
 
+@dataclass(frozen=True)
+class Variants:
+    """Who speaks incrementally."""
+
+    upstream: bool
+    envoy: bool
+
+
+VARIANTS = {
+    "incremental": Variants(upstream=True, envoy=True),
+    "state of the world": Variants(upstream=False, envoy=False),
+    "Envoy alone incremental": Variants(upstream=False, envoy=True),
+    "control plane alone incremental": Variants(upstream=True, envoy=False),
+}
+
+
 @contextlib.asynccontextmanager
-async def joining(control_plane: ControlPlane, folder: Path) -> AsyncIterator[Joined]:
-    mine, config = machine(control_plane, folder), real(folder)
+async def joining(control_plane: ControlPlane, folder: Path, variants: Variants) -> AsyncIterator[Joined]:
+    mine = machine(control_plane, folder, delta=variants.upstream)
+    config = real(folder, delta_xds=variants.envoy)
     mine.credentials.publish(await credential(control_plane))
     spoil: list[Callable[[Snapshot], Snapshot]] = []
 
@@ -119,9 +136,11 @@ async def joining(control_plane: ControlPlane, folder: Path) -> AsyncIterator[Jo
         yield Joined(control_plane, mine, envoy, config, spoil)
 
 
-@pytest.fixture
-async def joined(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Joined]:
-    async with joining(control_plane, tmp_path) as everything:
+@pytest.fixture(params=VARIANTS.values(), ids=list(VARIANTS))
+async def joined(
+    request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path: Path
+) -> AsyncIterator[Joined]:
+    async with joining(control_plane, tmp_path, request.param) as everything:
         yield everything
 
 
