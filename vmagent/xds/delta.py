@@ -91,7 +91,10 @@ def encode_response(give: Give) -> bytes:
 def _removed(fields: dict[int, list[bytes]]) -> tuple[str, ...]:
     """Said as plain names, or as names with parameters, which are left aside."""
     plain = [name.decode("utf-8", "replace") for name in fields.get(_REMOVED, ())]
-    named = [envelope.text(each, _NAME, 0, len(each)) for each in fields.get(_REMOVED_NAMES, ())]
+    named = [
+        envelope.text(each, envelope.places(each, 0, len(each)).get(_NAME))
+        for each in fields.get(_REMOVED_NAMES, ())
+    ]
     return (*plain, *named)
 
 
@@ -99,9 +102,10 @@ def _find(blob: Blob) -> dict[str, Piece]:
     """An entry without a resource only says that one is still the same, and is left aside."""
     data, found = bytes(blob), dict[str, Piece]()
     for begin, end in envelope.spans(data, _RESOURCES):
-        for inside, stop in envelope.spans(data, _RESOURCE_ANY, begin, end):
-            start, after = envelope.first(data, _VALUE, inside, stop)
-            name = envelope.text(data, _RESOURCE_NAME, begin, end)
-            version = envelope.text(data, _RESOURCE_VERSION, begin, end)
-            found[name] = Piece(blob, start, after - start, version)
+        entry = envelope.places(data, begin, end)
+        if packed := entry.get(_RESOURCE_ANY):
+            start, stop = envelope.places(data, *packed).get(_VALUE, packed[:1] * 2)
+            version = envelope.text(data, entry.get(_RESOURCE_VERSION))
+            name = envelope.text(data, entry.get(_RESOURCE_NAME))
+            found[name] = Piece(blob, start, stop - start, version)
     return found

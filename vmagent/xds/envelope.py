@@ -46,30 +46,67 @@ def skim(data: bytes, bulk: int) -> dict[int, list[bytes]]:
     return found
 
 
-def spans(data: bytes, number: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
-    """Where the contents of each occurrence of field ``number`` begin and end, looking at ``data[start:end]``
-    only. Stops at what cannot be read.
+def spans(data: bytes, number: int) -> Iterator[tuple[int, int]]:
+    """Where the contents of each occurrence of field ``number`` begin and end. Stops at what cannot be
+    read.
     """
-    at, end = start, len(data) if end is None else end
-    while at < end:
-        try:
-            found, begin, at = _field(data, at)
-        except (IndexError, DecodeError):
-            return
-        if at > end:
-            return
-        if begin and found == number:
-            yield begin, at
+    heavy = number << 3 | DELIMITED
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            tag, length = data[at], data[at + 1]
+            if tag == heavy and length < 0x80:
+                begin = at + 2
+                at = begin + length
+            elif tag == heavy and data[at + 2] < 0x80:
+                begin = at + 3
+                at = begin + (length & 0x7F) + (data[at + 2] << 7)
+            else:
+                found, begin, at = _field(data, at)
+                begin = begin if found == number else 0
+            if at > end:
+                return
+            if begin:
+                yield begin, at
+    except (IndexError, DecodeError):
+        return
 
 
-def first(data: bytes, number: int, start: int, end: int) -> tuple[int, int]:
-    """Where the first occurrence of field ``number`` begins and ends; empty where there is none."""
-    return next(spans(data, number, start, end), (start, start))
+def places(data: bytes, start: int, end: int) -> dict[int, tuple[int, int]]:
+    """Field number to where the contents of its first occurrence begin and end, of the message in
+    ``data[start:end]``. Stops at what cannot be read.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    at = start
+    try:
+        while at < end:
+            tag, length = data[at], data[at + 1]
+            if tag & 0x87 == DELIMITED and length < 0x80:
+                number, begin = tag >> 3, at + 2
+                at = begin + length
+            else:
+                number, begin, at = _field(data, at)
+            if at > end:
+                break
+            if begin and number not in found:
+                found[number] = begin, at
+    except (IndexError, DecodeError):
+        pass
+    return found
 
 
-def text(data: bytes, number: int, start: int, end: int) -> str:
-    begin, stop = first(data, number, start, end)
-    return data[begin:stop].decode("utf-8", "replace")
+def opening(data: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Where the contents of the field at ``start`` begin and end; None if they do not end before ``end``."""
+    try:
+        _, begin, stop = _field(data, start)
+    except (IndexError, DecodeError):
+        return None
+    return (begin, stop) if begin and stop <= end else None
+
+
+def text(data: bytes, place: tuple[int, int] | None) -> str:
+    """Empty for no place."""
+    return data[place[0] : place[1]].decode("utf-8", "replace") if place else ""
 
 
 def _field(data: bytes, at: int) -> tuple[int, int, int]:

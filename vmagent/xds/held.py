@@ -9,6 +9,7 @@ Surprise:  an update is taken apart only when somebody looks, which is after it 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from vmagent.xds.resources import Piece, Resources
 from vmagent.xds.wanted import Wanted
@@ -23,12 +24,8 @@ class _Change:
     wanted: Wanted
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What Envoy had before a resource changed (None: nothing), and when it changed last."""
-
-    piece: Piece | None
-    generation: int
+_Before: TypeAlias = tuple[Piece | None, int]
+"""What Envoy had before a resource changed (None: nothing), and the generation of the last change."""
 
 
 class Held:
@@ -56,9 +53,7 @@ class Held:
         self._look()
         self.proven = True
         self._before = {
-            name: each
-            for name, each in self._before.items()
-            if name in but or not since < each.generation <= upto
+            name: each for name, each in self._before.items() if name in but or not since < each[1] <= upto
         }
 
     def keep(self, wanted: Wanted) -> None:
@@ -90,18 +85,18 @@ class Held:
         """What an Envoy accepted last of each."""
         self._look()
         found = dict(self._pieces)
-        for name, before in self._before.items():
-            if before.piece is None:
+        for name, (piece, _) in self._before.items():
+            if piece is None:
                 found.pop(name, None)
             else:
-                found[name] = before.piece
+                found[name] = piece
         return found
 
     @property
     def doubted(self) -> Mapping[str, Piece | None]:
         """Names whose newest state has no acceptance, with the last good one."""
         self._look()
-        return {name: before.piece for name, before in self._before.items()}
+        return {name: piece for name, (piece, _) in self._before.items()}
 
     def knows(self, name: str) -> bool:
         """Whether Envoy may have something under that name."""
@@ -116,7 +111,7 @@ class Held:
         """Every piece that is kept, for whoever moves them."""
         self._look()
         found = list(self._pieces.values())
-        found += [each.piece for each in self._before.values() if each.piece is not None]
+        found += [piece for piece, _ in self._before.values() if piece is not None]
         return found
 
     def _same(self, name: str, piece: Piece) -> bool:
@@ -129,16 +124,16 @@ class Held:
         if self._unread is None:
             return
         change, self._unread = self._unread, None
-        covers = change.wanted.covers
-        fresh = {name: piece for name, piece in change.resources.pieces.items() if covers(name)}
+        fresh = change.resources.pieces
+        if not change.wanted.everything:
+            fresh = {name: piece for name, piece in fresh.items() if name in change.wanted.names}
         gone = set(change.removed) - fresh.keys()
         if change.whole:
             gone |= self._pieces.keys() - fresh.keys()
-        for name in (*fresh, *(gone & self._pieces.keys())):
-            before = self._before.get(name)
-            piece = before.piece if before else self._pieces.get(name)
-            self._before[name] = _Before(piece, change.generation)
+        held, before, generation = self._pieces, self._before, change.generation
+        for name in (*fresh, *(gone & held.keys())):
+            before[name] = (before[name][0] if name in before else held.get(name), generation)
         for name in gone:
-            self._pieces.pop(name, None)
-        self._pieces |= fresh
+            held.pop(name, None)
+        held |= fresh
         self._gone = (self._gone | (gone & change.wanted.names)) - fresh.keys()

@@ -100,13 +100,13 @@ def resource_name(value: bytes) -> str:
 def _name(data: bytes, start: int, end: int) -> str:
     if start == end or data[start] != _NAME << 3 | envelope.DELIMITED:
         return ""
-    return envelope.text(data, _NAME, start, end)
+    return envelope.text(data, envelope.opening(data, start, end))
 
 
 def _find(blob: Blob) -> dict[str, Piece]:
     """A resource without a name counts as one nameless resource: the name table."""
     data, found = bytes(blob), dict[str, Piece]()
     for begin, end in envelope.spans(data, _RESOURCES):
-        start, stop = envelope.first(data, _VALUE, begin, end)
+        start, stop = envelope.places(data, begin, end).get(_VALUE, (begin, begin))
         found[_name(data, start, stop)] = Piece(blob, start, stop - start)
     return found

@@ -47,7 +47,7 @@ def test_fields_that_are_numbers_are_stepped_over() -> None:
     for data, known in ((message.SerializeToString(), {5: [b"n"]}), (b"\x0d1234\x09" + b"12345678", {})):
         assert envelope.skim(data, RESOURCES) == known
     data = resource.SerializeToString()
-    assert envelope.text(data, 3, 0, len(data)) == "x"
+    assert envelope.text(data, envelope.places(data, 0, len(data))[3]) == "x"
 
 
 def test_bytes_cut_anywhere_are_rejected_or_a_shorter_message_and_never_read_beyond_their_end() -> None:
@@ -82,6 +82,14 @@ def test_what_is_no_message_is_rejected(data: bytes) -> None:
 
 
 def test_an_entry_that_is_damaged_inside_has_no_fields_and_no_neighbours() -> None:
-    damaged = b"\x1a\x7fx"  # a name of 127 bytes, of which one is there
-    assert envelope.text(damaged + b"y" * 200, 3, 0, len(damaged)) == ""
-    assert envelope.first(damaged, 3, 0, len(damaged)) == (0, 0)
+    damaged = b"\x12\x01a\x1a\x7fx"  # a name of 127 bytes, of which one is there
+    followed = damaged + b"y" * 200
+    assert envelope.places(followed, 0, len(damaged)) == {2: (2, 3)}
+    assert envelope.opening(followed, 3, len(damaged)) is None
+    assert envelope.opening(followed, 0, len(damaged)) == (2, 3)
+    assert envelope.text(followed, None) == ""
+
+
+def test_of_a_field_that_comes_twice_the_first_is_found() -> None:
+    data = b"\x0a\x01a\x0a\x01b"
+    assert envelope.places(data, 0, len(data)) == {1: (2, 3)}
