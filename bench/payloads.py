@@ -8,14 +8,25 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final
 
-from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.cluster.v3 import cluster_pb2, filter_pb2
+from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import Message
+from udpa.type.v1 import typed_struct_pb2
 
 from lab.controlplane import type_urls
 from lab.controlplane._pb import nds_pb2
+from lab.controlplane.snapshot.packing import pack
+
+LARGE: Final = "30 MB"
+SMALL: Final = "1 MB"
+ONE: Final = "one cluster"
+WITH_FILTERS: Final = "10 000 clusters with Istio's filters"
+PUSHES: Final = {LARGE: 10_000, SMALL: 333, ONE: 1, WITH_FILTERS: 10_000}
+"""What can be pushed, as a number of clusters."""
 
 CLUSTER_BYTES: Final = 3000
 """Of one cluster in the pushes of 30 MB and 1 MB: TLS contexts, metadata, filters, as istiod writes them."""
@@ -38,12 +49,28 @@ def cluster(number: int, size: int, mark: str = "") -> cluster_pb2.Cluster:
     return made
 
 
-@cache
-def push(count: int, *, delta: bool) -> bytes:
-    """``count`` clusters."""
-    return _response(
-        type_urls.CLUSTER, (cluster(number, CLUSTER_BYTES) for number in range(count)), delta=delta
+def with_filters(number: int) -> cluster_pb2.Cluster:
+    """With what a stock Envoy cannot load, as istiod puts it there: the filter, and its protocol's name."""
+    exchange = typed_struct_pb2.TypedStruct(
+        type_url="type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange"
     )
+    exchange.value["protocol"] = "istio-peer-exchange"
+    context = tls_pb2.UpstreamTlsContext(sni=f"outbound_.80_._.service-{number}")
+    context.common_tls_context.alpn_protocols.extend(("istio-peer-exchange", "istio"))
+    made = cluster(number, SERVICE_CLUSTER_BYTES)
+    made.filters.append(filter_pb2.Filter(name="istio.metadata_exchange", typed_config=pack(exchange)))
+    match = made.transport_socket_matches.add(name="tlsMode-istio")
+    match.match["tlsMode"] = "istio"
+    match.transport_socket.CopyFrom(
+        base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+    )
+    return made
+
+
+@cache
+def push(what: str, *, delta: bool) -> bytes:
+    make = with_filters if what == WITH_FILTERS else lambda number: cluster(number, CLUSTER_BYTES)
+    return _response(type_urls.CLUSTER, map(make, range(PUSHES[what])), delta=delta)
 
 
 def one(mark: str) -> bytes:
@@ -98,9 +125,8 @@ def _response(url: str, resources: Iterable[Message], *, delta: bool) -> bytes:
     if delta:
         incremental = discovery_pb2.DeltaDiscoveryResponse(type_url=url, system_version_info="v")
         for resource in resources:
-            entry = incremental.resources.add(
-                name=getattr(resource, "name", "") or getattr(resource, "cluster_name", "")
-            )
+            name = getattr(resource, "name", "") or getattr(resource, "cluster_name", "")
+            entry = incremental.resources.add(name=name)
             entry.resource.Pack(resource)
         return bytes(incremental.SerializeToString())
     whole = discovery_pb2.DiscoveryResponse(type_url=url, version_info="v")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
+from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from bench import payloads
@@ -27,6 +28,13 @@ WARM: Final = 2
 """Pushes that are not counted: the first ones find cold caches."""
 
 
+STOCK: Final = (
+    "envoy.extensions.filters.http.router.v3.Router",
+    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+)
+"""What a stock Envoy lists, as far as the clusters of the bench have it."""
+
+
 @dataclass(slots=True)
 class Way:
     """One stream. ``to`` is what the sender calls it."""
@@ -36,22 +44,23 @@ class Way:
     call: Any
 
     @classmethod
-    async def open(cls, channel: grpc.aio.Channel, to: str, *, delta: bool) -> "Way":
+    async def open(cls, channel: grpc.aio.Channel, to: str, *, delta: bool, stock: bool = False) -> "Way":
+        """``stock``: says what it has compiled in, as an Envoy does."""
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
         method = stub.DeltaAggregatedResources if delta else stub.StreamAggregatedResources
         way = cls(to, delta, method())
-        await way.ask(type_urls.CLUSTER, node=to)
+        await way.ask(type_urls.CLUSTER, node=_node(to, stock=stock))
         await way.accept(await way.next(type_urls.CLUSTER))
         return way
 
-    async def ask(self, url: str, *names: str, nonce: str = "", node: str = "") -> None:
+    async def ask(self, url: str, *names: str, nonce: str = "", node: base_pb2.Node | None = None) -> None:
         if self.delta:
             request = discovery_pb2.DeltaDiscoveryRequest(type_url=url, response_nonce=nonce)
             request.resource_names_subscribe.extend(names)
         else:
             request = discovery_pb2.DiscoveryRequest(type_url=url, response_nonce=nonce, resource_names=names)
         if node:
-            request.node.id = node
+            request.node.CopyFrom(node)
         await self.call.write(request)
 
     async def next(self, url: str) -> Any:
@@ -76,27 +85,30 @@ class Receiver:
         call = self._sender.unary_unary(f"/{CONTROL}/{method}", bytes, bytes)
         return json.loads(await call(json.dumps(what).encode()))
 
-    async def pushes(self, *, delta: bool, clusters: int, times: int) -> dict[str, list[float]]:
-        """Milliseconds from the beginning of each push until the client has the response as a message. With
-        0 ``clusters``: of a change of one among 10 000.
+    async def pushes(self, *, delta: bool, what: str, times: int) -> dict[str, list[float]]:
+        """Milliseconds from the beginning of each push until the client has the response as a message.
+        What is said first on the streams is said for all pushes.
         """
         if not self._ways:
+            stock = what == payloads.WITH_FILTERS
             channels = {DIRECT: self._sender, "agent": self._agent}
-            self._ways = [await Way.open(channel, to, delta=delta) for to, channel in channels.items()]
-        if not clusters:
+            self._ways = [
+                await Way.open(channel, to, delta=delta, stock=stock) for to, channel in channels.items()
+            ]
+        if what == payloads.ONE:  # among ten thousand
             for way in self._ways:
-                await self._push(way, payloads.SERVICES)
+                await self._push(way, payloads.LARGE)
         took: dict[str, list[float]] = {way.to: [] for way in self._ways}
         for number in range(times + WARM):
             for way in self._ways:
-                seconds = await self._push(way, clusters)
+                seconds = await self._push(way, what)
                 if number >= WARM:
                     took[way.to].append(seconds * 1000)
         return took
 
-    async def _push(self, way: Way, clusters: int) -> float:
+    async def _push(self, way: Way, what: str) -> float:
         async with asyncio.TaskGroup() as both:
-            asked = self.control(method="Push", to=way.to, clusters=clusters, delta=way.delta)
+            asked = self.control(method="Push", to=way.to, what=what, delta=way.delta)
             told = both.create_task(asked, name="push")
             response = await way.next(type_urls.CLUSTER)
             arrived = time.monotonic()
@@ -119,6 +131,13 @@ class Receiver:
             sizes[url] = response.ByteSize()
             await way.accept(response, *asked)
         return sizes
+
+
+def _node(name: str, *, stock: bool) -> base_pb2.Node:
+    node = base_pb2.Node(id=name)
+    for type_name in STOCK if stock else ():
+        node.extensions.add(name=type_name, type_urls=[type_name])
+    return node
 
 
 async def main(sender: str, root: Path, agent: str) -> None:

@@ -12,12 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from bench.machine import memory_of, until_ready
+from bench.payloads import LARGE, ONE, SMALL, WITH_FILTERS
 from bench.sender import PORT
 from lab.hosts import services
 from lab.hosts.host import Host
@@ -27,10 +28,6 @@ from lab.hosts.world import ROOT
 SETTINGS: Final = "/var/lib/istio/envoy/sidecar.env"
 ROOT_CERT: Final = "/etc/certs/bench-root.pem"
 SOCKET: Final = "/var/lib/istio/proxy/XDS"
-
-LARGE: Final = 10_000
-SMALL: Final = 333
-"""Clusters of a push of 30 MB, and of one of 1 MB."""
 
 TIMES: Final = 20
 SETTLED: Final = 5.0
@@ -65,6 +62,7 @@ class Figures:
     large: Pushes
     small: Pushes
     one: Pushes | None
+    with_filters: Pushes
     after_ten: float
     after_twenty: float
     services: float
@@ -77,26 +75,69 @@ def measure(lab: Lab, *, delta: bool) -> Figures:
         root = Path(state, "root-cert.pem")
         vm.write(ROOT_CERT, root.read_text())
         _tell(vm, away.address, delta=delta)
-        with _agent(vm) as pid, _receiver(vm, away.address, root, pid) as ask:
-            small = Pushes(**ask(do="pushes", delta=delta, clusters=SMALL, times=TIMES))
-            one = Pushes(**ask(do="pushes", delta=True, clusters=0, times=TIMES)) if delta else None
-            first = Pushes(**ask(do="pushes", delta=delta, clusters=LARGE, times=TIMES // 2))
-            after_ten = _settled(pid)
-            second = Pushes(**ask(do="pushes", delta=delta, clusters=LARGE, times=TIMES // 2))
-            after_twenty = _settled(pid)
-            ask(do="control", method="Serve", services=True, delta=delta)
-        with _agent(vm) as pid, _receiver(vm, away.address, root, pid) as ask:
-            ask(do="services", delta=delta)
-            services_memory = _settled(pid)
-    large = Pushes(direct=first.direct + second.direct, agent=first.agent + second.agent)
+
+        def life() -> AbstractContextManager[Life]:
+            return _life(vm, away.address, root, delta=delta)
+
+        with life() as one:
+            small = one.pushes(SMALL)
+            change = one.pushes(ONE) if delta else None
+            first, after_ten = one.pushes(LARGE, times=TIMES // 2), one.memory
+            second, after_twenty = one.pushes(LARGE, times=TIMES // 2), one.memory
+        with life() as one:
+            with_filters = one.pushes(WITH_FILTERS)
+            one.ask(do="control", method="Serve", services=True, delta=delta)
+        with life() as one:
+            one.ask(do="services", delta=delta)
+            services_memory = one.memory
     return Figures(
-        large=large,
+        large=Pushes(direct=first.direct + second.direct, agent=first.agent + second.agent),
         small=small,
-        one=one,
+        one=change,
+        with_filters=with_filters,
         after_ten=after_ten,
         after_twenty=after_twenty,
         services=services_memory,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """An agent with a receiver in its Envoy's place."""
+
+    agent: int
+    """Its pid, here."""
+    receiver: "subprocess.Popen[str]"
+    delta: bool
+
+    def ask(self, **what: Any) -> Any:
+        """Keywords in, what the receiver answered out."""
+        assert self.receiver.stdin is not None
+        self.receiver.stdin.write(json.dumps(what) + "\n")
+        self.receiver.stdin.flush()
+        return json.loads(_line(self.receiver))
+
+    def pushes(self, what: str, times: int = TIMES) -> Pushes:
+        return Pushes(**self.ask(do="pushes", delta=self.delta, what=what, times=times))
+
+    @property
+    def memory(self) -> float:
+        time.sleep(SETTLED)
+        return memory_of(self.agent)["Rss"]
+
+
+@contextmanager
+def _life(vm: Host, sender: str, root: Path, *, delta: bool) -> Iterator[Life]:
+    began = time.monotonic()
+    service = services.start_agent(vm)
+    try:
+        until_ready(vm, began)
+        agent = service.process.outer or 0
+        socket = f"/proc/{agent}/root{SOCKET}"
+        with _process(vm, "bench.receiver", sender, str(root), socket) as receiver:
+            yield Life(agent, receiver, delta)
+    finally:
+        service.stop()
 
 
 def _tell(vm: Host, sender: str, *, delta: bool) -> None:
@@ -109,32 +150,6 @@ def _tell(vm: Host, sender: str, *, delta: bool) -> None:
     }
     lines = "".join(f"{name}={value}\n" for name, value in settings.items())
     vm.write(SETTINGS, lines, owner="istio-proxy")
-
-
-@contextmanager
-def _agent(vm: Host) -> Iterator[int]:
-    """Its pid, here."""
-    began = time.monotonic()
-    service = services.start_agent(vm)
-    try:
-        until_ready(vm, began)
-        yield service.process.outer or 0
-    finally:
-        service.stop()
-
-
-@contextmanager
-def _receiver(vm: Host, sender: str, root: Path, agent: int) -> Iterator[Any]:
-    """A function: keywords in, what the receiver answered out."""
-    socket = f"/proc/{agent}/root{SOCKET}"
-    with _process(vm, "bench.receiver", sender, str(root), socket) as process:
-
-        def ask(**what: Any) -> Any:
-            _to(process).write(json.dumps(what) + "\n")
-            _to(process).flush()
-            return json.loads(_line(process))
-
-        yield ask
 
 
 @contextmanager
@@ -162,13 +177,3 @@ def _line(process: "subprocess.Popen[str]") -> str:
     if not (line := process.stdout.readline()):
         raise RuntimeError(f"{process.args!r} has ended")
     return line.strip()
-
-
-def _to(process: "subprocess.Popen[str]") -> IO[str]:
-    assert process.stdin is not None
-    return process.stdin
-
-
-def _settled(pid: int) -> float:
-    time.sleep(SETTLED)
-    return memory_of(pid)["Rss"]

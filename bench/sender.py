@@ -56,14 +56,14 @@ class Sender:
         await self._stream(requests, context, delta=True)
 
     async def push(self, request: bytes, _: Context) -> bytes:
-        """JSON: ``to`` whom, how many ``clusters`` (0: a change of one), ``delta``. Answers with when."""
+        """JSON: ``to`` whom, ``what`` (of payloads.PUSHES), ``delta``. Answers with when."""
         asked = json.loads(request)
         number = next(self._numbers)
-        if asked["clusters"]:
-            data = payloads.push(asked["clusters"], delta=asked["delta"])
+        if asked["what"] == payloads.ONE:
+            made = payloads.one(str(number))
         else:
-            data = payloads.one(str(number))
-        data = _numbered(data, number, delta=asked["delta"])
+            made = payloads.push(asked["what"], delta=asked["delta"])
+        data = _numbered(made, number)
         context = self._streams[DIRECT if asked["to"] == DIRECT else ""]
         began = time.monotonic()
         await context.write(data)
@@ -88,10 +88,10 @@ class Sender:
             seen.add(request.type_url)
             url = request.type_url
             answer = self._answers.get((url, delta)) or payloads.empty(url, delta=delta)
-            await context.write(_numbered(answer, next(self._numbers), delta=delta))
+            await context.write(_numbered(answer, next(self._numbers)))
 
 
-def _numbered(data: bytes, number: int, *, delta: bool) -> bytes:
+def _numbered(data: bytes, number: int) -> bytes:
     """Of a field that comes twice protobuf takes the last; the nonce has the same number in both variants."""
     return data + bytes(discovery_pb2.DiscoveryResponse(nonce=str(number)).SerializeToString())
 
