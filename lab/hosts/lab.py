@@ -114,7 +114,7 @@ class Lab:
 
     def _clear(self) -> None:
         # Twice, if the first look came between a process and the one it was about to fork.
-        while found := leftovers.processes(self.name, self._places.networks):
+        while found := leftovers.processes(self._places):
             for pid in found:
                 leftovers.end(pid)
         cgroup.clear(self._places)

@@ -16,7 +16,7 @@ from typing import Final
 
 from lab.hosts import kernel
 from lab.hosts.errors import LabError
-from lab.hosts.world import STATE
+from lab.hosts.world import STATE, Places
 
 INIT: Final = "lab.hosts.init"
 CHASSIS: Final = "lab.hosts.machine.chassis"
@@ -52,14 +52,14 @@ def alone() -> Iterator[int]:
         os.close(handle)
 
 
-def processes(lab: str, networks: Sequence[Path]) -> list[int]:
-    """Hosts' first processes: number 1 in a pid namespace of their own and in one of these networks. And what
-    is known by its command line alone: what was about to become one when its starter was killed, and the
-    metal of a machine, which takes the machine with it.
+def processes(places: Places) -> list[int]:
+    """Hosts' first processes: number 1 in a pid namespace of their own and in one of the lab's networks. And
+    what is known by its command line and by the lab's place, which it sees: what was about to become one when
+    its starter was killed, and the metal of a machine. A container's lab of the same name is another one.
     """
-    ours = {path.stat().st_ino for path in networks if path.exists()}
+    networks = {path.stat().st_ino for path in places.networks if path.exists()}
     entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(entry.name) for entry in entries if _is_first(entry, ours) or _is_ours(entry, lab)]
+    return [int(entry.name) for entry in entries if _is_first(entry, networks) or _is_ours(entry, places)]
 
 
 def _is_first(entry: Path, networks: set[int]) -> bool:
@@ -73,12 +73,14 @@ def _is_first(entry: Path, networks: set[int]) -> bool:
     return len(numbers) > 1 and numbers[-1] == "1"
 
 
-def _is_ours(entry: Path, lab: str) -> bool:
+def _is_ours(entry: Path, places: Places) -> bool:
     try:
         words = (entry / "cmdline").read_text().split("\0")
-    except OSError:
+        if words[1:2] != ["-m"] or words[2:3] not in ([INIT], [CHASSIS]) or words[3:4] != [places.lab]:
+            return False
+        return (entry / "root" / places.state.relative_to("/")).samefile(places.state)
+    except OSError:  # it has ended meanwhile, or has no place there
         return False
-    return words[1:2] == ["-m"] and words[2:3] in ([INIT], [CHASSIS]) and words[3:4] == [lab]
 
 
 def end(pid: int) -> None:
