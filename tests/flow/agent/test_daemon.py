@@ -143,7 +143,7 @@ async def test_a_hung_daemon_falls_silent_and_its_end_says_where_it_hung(root: P
         process.send_signal(signal.SIGCONT)
         assert await process.wait() == -signal.SIGABRT
         await unit.reads("Fatal Python error: Aborted")
-        await unit.reads("daemon.py")
+        await unit.reads("base_events.py")
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
