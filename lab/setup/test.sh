@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs what CI runs, in its order, and says how many and how long: test.sh KIND...
+# Runs what CI runs, in two lanes, and says how many and how long: test.sh KIND...
 # Kinds: format lint types unit flow netns package system. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
@@ -84,27 +84,36 @@ count() {
     awk '{ sum += $1 } END { print sum + 0 }'
 }
 
+# What is shown when it is done, for something else is being shown meanwhile.
+beside() {
+  local kind
+  for kind in "$@"; do
+    measured "$kind" >/dev/null
+    echo $? >"$LOGS/$kind.status"
+  done
+}
+
 mkdir -p "$LOGS"
 rm -f "$LOGS"/*
-# Types and unit tests keep one core busy each: they run side by side.
-types=
-if [[ " $* " == *" types "* ]]; then
-  measured types >/dev/null &
-  types=$!
-fi
+# Two lanes, for there are two cores: what has its own network, or needs none, beside all that may use this machine's ports.
+HERE=() BESIDE=()
 for kind in "$@"; do
-  if [[ $kind != types ]]; then
-    echo "==> $kind"
-    measured "$kind"
-    report "$kind" $?
-  fi
-  if [[ $kind == unit && -n $types ]]; then
-    wait "$types"
-    status=$?
-    echo "==> types"
-    cat "$LOGS/types.log"
-    report types "$status"
-  fi
+  case $kind in
+    types | netns) BESIDE+=("$kind") ;;
+    *) HERE+=("$kind") ;;
+  esac
+done
+beside "${BESIDE[@]}" &
+for kind in "${HERE[@]}"; do
+  echo "==> $kind"
+  measured "$kind"
+  report "$kind" $?
+done
+wait
+for kind in "${BESIDE[@]}"; do
+  echo "==> $kind"
+  cat "$LOGS/$kind.log"
+  report "$kind" "$(<"$LOGS/$kind.status")"
 done
 
 echo

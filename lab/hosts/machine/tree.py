@@ -41,8 +41,9 @@ _PREPARE: Final = """
 rm -f /etc/machine-id /etc/hostname
 # The application is started by whoever tells the story.
 systemctl --quiet disable nginx.service
-# A machine of the lab is there for minutes; nothing is fetched in the background.
-systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
+# A machine of the lab is there for minutes, be they around midnight: nothing happens in the background.
+systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
+systemctl --quiet mask e2scrub_all.timer fstrim.timer
 """
 _CLEAN: Final = (
     "rm -rf /var/cache/apt/*.bin /var/cache/apt/archives/*.deb /var/lib/apt/lists/* /var/log/*.log"

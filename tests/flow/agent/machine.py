@@ -10,8 +10,9 @@ from pathlib import Path
 from lab.controlplane.proxy import Proxy
 from lab.controlplane.server import ControlPlane
 from lab.controlplane.snapshot import Snapshot
-from tests.flow.envoy.parts import BINARY, free_ports
+from tests.flow.envoy.parts import BINARY
 from tests.flow.xds.test_envoy import unbound
+from tests.ports import free_ports
 from tests.unit.config.vm import CLUSTER_ENV, HOST
 from vmagent.agent import Agent
 from vmagent.config import load

@@ -20,8 +20,8 @@ from lab.controlplane.snapshot.packing import pack
 from tests.conftest import RECORDINGS
 from tests.flow.agent.machine import Life, Machine, directory
 from tests.flow.agent.test_life import answers, ready
-from tests.flow.envoy.parts import free_ports
 from tests.flow.xds.machine import until
+from tests.ports import free_ports
 from vmagent import reporting
 from vmagent.xds import sotw
 

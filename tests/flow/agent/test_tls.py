@@ -18,8 +18,8 @@ from cryptography import x509
 from tests.authority import Authority, service_account_jwt
 from tests.flow.agent.istiod import ISTIOD, Istiod
 from tests.flow.agent.machine import directory
-from tests.flow.envoy.parts import free_ports
 from tests.flow.xds.machine import until
+from tests.ports import free_ports
 from tests.unit.config.vm import CLUSTER_ENV, HOST
 from vmagent import reporting
 from vmagent.agent import Agent

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from tests.flow.dns.world import free_port, host
+from tests.flow.dns.world import host
+from tests.ports import free_port
 from tests.unit.dns.packets import answers, ask
 from vmagent.dns.message import Rcode
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from tests.flow.dns.world import LOCALHOST, Resolver, free_port, host, silence, until
+from tests.flow.dns.world import LOCALHOST, Resolver, host, silence, until
+from tests.ports import free_port
 from tests.unit.dns.packets import answers, ask
 from vmagent.config.model import Address
 from vmagent.dns.config import DnsConfig

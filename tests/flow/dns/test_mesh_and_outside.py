@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.dns.world import LOCALHOST, Resolver, address, free_port, host, silence, verdict
+from tests.flow.dns.world import LOCALHOST, Resolver, address, host, silence, verdict
+from tests.ports import free_port
 from tests.unit.dns.packets import answers, ask
 from vmagent.config.model import Address
 from vmagent.dns.message import Rcode

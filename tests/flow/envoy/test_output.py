@@ -9,8 +9,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.flow.envoy.parts import Printed, control_plane, free_ports, real, supervised, until
+from tests.flow.envoy.parts import Printed, control_plane, real, supervised, until
 from tests.flow.xds.machine import until as eventually
+from tests.ports import free_ports
 from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.states import State
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import grpc
 
-from tests.flow.envoy.parts import control_plane, free_ports, real, supervised, until
+from tests.flow.envoy.parts import control_plane, real, supervised, until
+from tests.ports import free_ports
 from vmagent.envoy.states import State
 
 TRACED = """

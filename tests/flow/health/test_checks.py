@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 
 from tests.authority import Authority
+from tests.ports import free_port
 from vmagent._pb import wire_pb2 as wire
 from vmagent.health.checks import check
 from vmagent.health.config import Exec, Grpc, Header, HttpGet, Method, ProbeConfig, TcpSocket
@@ -65,12 +66,6 @@ class Application:
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 # --- httpGet -----------------------------------------------------------------------------------------------

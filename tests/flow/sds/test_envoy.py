@@ -21,10 +21,11 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401
 
 from lab.controlplane import type_urls
 from tests.authority import Authority
-from tests.flow.envoy.parts import free_ports, real, supervised
+from tests.flow.envoy.parts import real, supervised
 from tests.flow.envoy.parts import until as until_state
 from tests.flow.plane import Plane, Resources, pack
 from tests.flow.xds.machine import Machine, until
+from tests.ports import free_ports
 from vmagent.envoy.states import State
 from vmagent.identity.trust import Roots
 

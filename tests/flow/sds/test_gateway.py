@@ -19,11 +19,12 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
 from lab.controlplane import type_urls
 from tests.authority import Authority
-from tests.flow.envoy.parts import free_ports, real, supervised
+from tests.flow.envoy.parts import real, supervised
 from tests.flow.envoy.parts import until as until_state
 from tests.flow.plane import SECRET, Plane, Resources, pack
 from tests.flow.sds.test_envoy import SDS, TAKEN_UP
 from tests.flow.xds.machine import Machine, until
+from tests.ports import free_ports
 from vmagent.envoy.states import State
 from vmagent.identity.trust import Roots
 

@@ -18,7 +18,8 @@ from cryptography import x509
 from google.protobuf import any_pb2, struct_pb2
 
 from tests.authority import Authority
-from tests.flow.envoy.parts import BINARY, free_ports
+from tests.flow.envoy.parts import BINARY
+from tests.ports import free_ports
 
 PEER_EXCHANGE = "istio-peer-exchange"
 MAGIC = 0x3D230467

@@ -16,9 +16,10 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from lab.controlplane import type_urls
 from lab.controlplane._pb import nds_pb2
-from tests.flow.envoy.parts import SERVICE, free_ports
+from tests.flow.envoy.parts import SERVICE
 from tests.flow.xds.istiod import Istiod
 from tests.flow.xds.machine import Machine, until
+from tests.ports import free_ports
 from vmagent.identity.trust import Roots
 from vmagent.xds.shelf import SMALL
 

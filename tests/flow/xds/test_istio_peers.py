@@ -27,7 +27,7 @@ from lab.controlplane.snapshot import tls
 from lab.controlplane.snapshot.network_filters import tcp_proxy
 from lab.controlplane.snapshot.packing import pack
 from tests.authority import Authority
-from tests.flow.envoy.parts import free_ports, real, supervised
+from tests.flow.envoy.parts import real, supervised
 from tests.flow.xds.istio_peer import (
     MAGIC,
     PATIENCE,
@@ -39,6 +39,7 @@ from tests.flow.xds.istio_peer import (
 )
 from tests.flow.xds.machine import Machine
 from tests.flow.xds.plane import Plane, named, plane_on
+from tests.ports import free_ports
 from tests.unit.xds.compatibility.built import as_struct, typed
 from vmagent.identity.credential import Credential
 from vmagent.identity.spiffe import SpiffeId

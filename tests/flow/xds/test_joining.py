@@ -14,9 +14,10 @@ import pytest
 from lab.controlplane.kinds.workload import WorkloadEntry
 from lab.controlplane.server import ControlPlane, running
 from tests.authority import Authority
-from tests.flow.envoy.parts import SERVICE, free_ports
+from tests.flow.envoy.parts import SERVICE
 from tests.flow.lab.client import NODE, certificate, new_csr, private_pem
 from tests.flow.xds.machine import Machine, machine, until
+from tests.ports import free_ports
 from vmagent.identity.credential import KeyPair
 from vmagent.identity.trust import Roots
 

@@ -10,6 +10,7 @@ SECRETS = {
     "file-cert:/etc/cert.pem~/etc/key.pem": "pair",
     "file-cert:/c.pem~/k.pem": "pair",
     "file-root:/ca.pem": "root",
+    "file-root:system": "root",
 }
 """What the documents name, and of which kind it is."""
 
