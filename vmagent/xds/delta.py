@@ -3,7 +3,6 @@
 Only the envelope is read, as in sotw.py. Here a resource carries its name and version beside it.
 """
 
-from functools import partial
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -32,7 +31,7 @@ def decode_response(data: bytes) -> Update:
     if not nonce:
         raise DecodeError(f"a response of type {type_url} without a nonce")
     blob = Blob(data)
-    resources = Resources(partial(_find, blob))
+    resources = Resources.of_response(blob, _find)
     return Update(type_url, version, nonce, resources, blob, removed=_removed(fields), delta=True)
 
 

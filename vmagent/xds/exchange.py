@@ -92,11 +92,16 @@ class Exchange:
         return self._adapted(kind, give, given)
 
     def _adapted(self, kind: Kind, give: Give, given: Given) -> Give:
-        """A response that holds nothing suspicious is not taken apart."""
+        """A response is taken apart only where something of it is refused, or was."""
         self.compatibility.forget(kind.url, give.removed)
         refused_before = self.compatibility.account.refused_of(kind.url)
-        if give.raw and not refused_before and not self.compatibility.concerned(kind.url, bytes(give.raw)):
-            return give
+        if give.raw and isinstance(give.resources, Resources) and not refused_before:
+            data = bytes(give.raw)
+            rewritten = self.compatibility.response(kind.url, data, delta=give.delta)
+            if rewritten is data:
+                return give
+            if rewritten is not None:
+                return replace(give, raw=rewritten, resources=give.resources.rewritten(rewritten))
         good = Resources(lambda: kind.held.good)
         whole = kind.whole and not give.delta
         adapted = self.compatibility.adapt(kind.url, give.resources, good, whole=whole)

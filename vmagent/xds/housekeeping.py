@@ -24,8 +24,10 @@ REST: Final = 2.0
 LONGEST_BURST: Final = 60.0
 """Seconds after which memory is given back although messages keep coming."""
 
-WORTH: Final = 8_000_000
-"""Bytes that must have passed for memory to be given back: pages that are taken anew cost time."""
+WORTH: Final = 1_000_000
+"""Bytes that must have passed for memory to be given back: pages that are taken anew cost time. What the
+start needed is given back in any case.
+"""
 
 
 class Housekeeping:
@@ -41,12 +43,14 @@ class Housekeeping:
         self._gave_back = clock.monotonic()
 
     async def run(self) -> None:
+        starting = True
         while True:
             await self._hub.moved.wait()
             await self._until_quiet()
             self._hub.quiet()
             self._shelf.tidy(self._hub.held)
-            if self._hub.passed >= WORTH and await self._burst_is_over():
+            if (starting or self._hub.passed >= WORTH) and await self._burst_is_over():
+                starting = False
                 self._give_back()
 
     async def drain(self) -> None:

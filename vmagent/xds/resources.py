@@ -79,6 +79,19 @@ class Resources(Mapping[str, bytes]):
     def __init__(self, find: Callable[[], dict[str, Piece]]) -> None:
         self._find: Callable[[], dict[str, Piece]] | None = find
         self._found: dict[str, Piece] = {}
+        self._reader: Callable[[Blob], dict[str, Piece]] | None = None
+
+    @classmethod
+    def of_response(cls, blob: Blob, reader: Callable[[Blob], dict[str, Piece]]) -> "Resources":
+        """``reader`` finds them in the bytes of a response."""
+        made = cls(lambda: reader(blob))
+        made._reader = reader
+        return made
+
+    def rewritten(self, data: bytes) -> "Resources":
+        """Those of another response, of the same variant as ours."""
+        assert self._reader is not None
+        return Resources.of_response(Blob(data), self._reader)
 
     @classmethod
     def of(cls, pieces: Mapping[str, Piece]) -> "Resources":

@@ -4,7 +4,6 @@ Only the envelope is read. A resource stays the bytes it came as, but for its na
 as its first field.
 """
 
-from functools import partial
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -34,7 +33,7 @@ def decode_response(data: bytes) -> Update:
     if not nonce:  # our answer would look like a first request, and be answered, for ever
         raise DecodeError(f"a response of type {type_url} without a nonce")
     blob = Blob(data)
-    return Update(type_url, version, nonce, Resources(partial(_find, blob)), blob)
+    return Update(type_url, version, nonce, Resources.of_response(blob, _find), blob)
 
 
 def encode_request(ask: Ask, node: wire.Node | None) -> bytes:

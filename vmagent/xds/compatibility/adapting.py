@@ -17,6 +17,7 @@ from vmagent.xds.compatibility.catalogue import ALPN, METADATA_EXCHANGE, Extensi
 from vmagent.xds.compatibility.clusters import Clusters
 from vmagent.xds.compatibility.loadable import Loadable
 from vmagent.xds.compatibility.places import RESOURCES
+from vmagent.xds.compatibility.repeats import Repeats
 from vmagent.xds.compatibility.rewriting import Indispensable, Rewriting
 from vmagent.xds.compatibility.scanning import Scan
 
@@ -55,6 +56,7 @@ class Compatibility:
         self._scan = Scan(loadable)
         self._rewriting = Rewriting(loadable, alpn, self._took)
         self._clusters = Clusters(self._rewriting, alpn, silent=missing.issuperset(ALPN.types))
+        self._repeats = Repeats(self._or_none)
         self._type_url = ""
         self.account = Account()
 
@@ -98,9 +100,14 @@ class Compatibility:
         left = {name: value for name, value in {**resources, **changed}.items() if value}
         return Adaptation(left, refused)
 
-    def concerned(self, type_url: str, data: bytes) -> bool:
-        """Whether some resource of this type in ``data``, a whole response say, may have to change."""
-        return type_url in RESOURCES and self._scan.suspicious(data)
+    def response(self, type_url: str, data: bytes, *, delta: bool) -> bytes | None:
+        """A whole response, of state of the world or ``delta``, as this Envoy can load it: the same object
+        where there is nothing to change, None where something is refused or vanishes. All but resources that
+        changed since the last response is copied.
+        """
+        if type_url not in RESOURCES or not self._scan.suspicious(data):
+            return data
+        return self._repeats.rewrite(type_url, data, delta=delta)
 
     def resource(self, type_url: str, value: bytes) -> bytes | Refusal:
         """One resource as this Envoy can load it: the same object where there is nothing to change, empty
@@ -124,9 +131,12 @@ class Compatibility:
         """These resources are gone, and with them their refusals."""
         self.account.looked_at(type_url, names, {})
 
-    def _last_good(self, type_url: str, value: bytes) -> bytes:
+    def _or_none(self, type_url: str, value: bytes) -> bytes | None:
         adapted = self.resource(type_url, value)
-        return b"" if isinstance(adapted, Refusal) else adapted
+        return None if isinstance(adapted, Refusal) else adapted
+
+    def _last_good(self, type_url: str, value: bytes) -> bytes:
+        return self._or_none(type_url, value) or b""
 
     def _took(self, extension: Extension) -> None:
         self.account.took(extension, self._type_url)
