@@ -35,6 +35,7 @@ from vmagent.status.handler import Actions, Service
 from vmagent.status.scrape import Scraper
 from vmagent.xds.housekeeping import Housekeeping
 from vmagent.xds.hub import Hub
+from vmagent.xds.lastgood.part import LastGood
 from vmagent.xds.relay import Relay
 from vmagent.xds.shelf import Shelf
 from vmagent.xds.upstream import Upstream
@@ -81,6 +82,7 @@ class Agent:
             trouble=self._upstream_trouble,
             clock=clock,
         )
+        self._last_good = self._make_last_good()
         self._output = Output(logs.pass_on)
         lowest = rights.lowest_port() if config.role == "router" else 1
         self._envoy = Supervisor(
@@ -94,6 +96,10 @@ class Agent:
             if self._dns:
                 self._dns.close()
             raise
+
+    def _make_last_good(self) -> LastGood:
+        kept = wiring.last_good(self._config)
+        return LastGood(kept, self._hub, self._proof.credentials, clock=self._clock)
 
     def _make_dns(self) -> DnsServer:
         dns = DnsServer(
@@ -111,6 +117,7 @@ class Agent:
             verdicts=self._verdicts,
             dns=self._dns,
             secrets=self._proof.secrets,
+            last_known_good_age=lambda: self._last_good.age,
         )
         return Meter(measures, clock=self._clock)
 
@@ -126,6 +133,7 @@ class Agent:
         scraper = Scraper(wiring.sources(self._config), self._meter.metrics, self._clock.monotonic)
         return Service(
             waiting=lambda: self._gates.waiting,
+            stale=lambda: reporting.stale(self._last_good),
             scraper=scraper,
             private=self._config.status.metrics_localhost_only,
             actions=Actions(names=self._meter.names),
@@ -149,6 +157,7 @@ class Agent:
                 trouble=self._sockets_trouble,
             ),
             Housekeeping(self._hub, Shelf(config.envoy.config_dir), clock=clock),
+            self._last_good,
             self._envoy,
         ]
         if config.probe:
@@ -244,6 +253,8 @@ class Agent:
 
     def _upstream_trouble(self, problem: VmagentError | None) -> None:
         self._meter.heard(problem)
+        if problem:
+            self._last_good.missed()
         why = self._explained(problem) if problem else ""
         if why == self._trouble.get("xds", ""):
             return
@@ -272,6 +283,7 @@ class Agent:
             gates=self._gates,
             proof=self._proof,
             hub=self._hub,
+            last_good=self._last_good,
             verdicts=self._verdicts,
             trouble=self._trouble,
             envoy_trouble=self._envoy_trouble,

@@ -39,6 +39,7 @@ class Measures:
     verdicts: Latest[Verdict]
     dns: DnsServer | None
     secrets: FileSecrets
+    last_known_good_age: Callable[[], float | None] = lambda: None
 
 
 class Meter:
@@ -96,6 +97,7 @@ class Meter:
             xds_requests=of.hub.requests,
             xds_responses=of.hub.responses,
             config_received=self._received,
+            last_known_good_age=of.last_known_good_age(),
             taken_out=tuple(of.hub.taken_out),
             refused=len(of.hub.refused),
             envoy_ready=envoy is not None and envoy.ready,

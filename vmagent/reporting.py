@@ -21,6 +21,8 @@ from vmagent.runtime.systemd import Tell
 from vmagent.runtime.waiting import happens
 from vmagent.status import document
 from vmagent.xds.hub import Hub
+from vmagent.xds.lastgood import part as lastgood
+from vmagent.xds.lastgood.part import LastGood
 
 STATUS_EVERY: Final = 1.0
 """Seconds between looks at what changes without a gate that moves: an expiry, a lost control plane."""
@@ -39,6 +41,7 @@ class Known:
     gates: Readiness
     proof: Proof
     hub: Hub
+    last_good: LastGood
     verdicts: Latest[Verdict]
     trouble: Mapping[str, str]
     envoy_trouble: Callable[[], str | None]
@@ -57,6 +60,7 @@ def facts(known: Known) -> document.Facts:
         certificate_expires=credential.not_after if credential else 0.0,
         control_plane=str(known.config.control_plane.xds.address),
         control_plane_connected=known.hub.connected,
+        stale=stale(known.last_good),
         secrets=known.proof.secrets.summary,
         trouble={part: why for part, why in _trouble(known).items() if why},
         xds_versions=known.hub.versions,
@@ -66,6 +70,12 @@ def facts(known: Known) -> document.Facts:
         dns=f"{len(known.hub.tables.value or ())} names of the mesh" if known.config.dns.enabled else "off",
         health=_health(known),
     )
+
+
+def stale(last_good: LastGood) -> str:
+    """Empty while the mesh's own word is served."""
+    age = last_good.age
+    return "" if age is None else f"serving last known good, {lastgood.said(age)}"
 
 
 def _trouble(known: Known) -> dict[str, str]:

@@ -17,6 +17,7 @@ from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.status.scrape import Sources
 from vmagent.xds import node as xds_room
+from vmagent.xds.lastgood.part import LastGoodConfig
 from vmagent.xds.upstream import UpstreamConfig
 
 
@@ -74,6 +75,24 @@ def xds_node(config: model.Config) -> wire.Node:
         cluster=config.node.cluster,
         locality="/".join(filter(None, (locality.region, locality.zone, locality.subzone))),
         metadata=config.node.metadata,
+    )
+
+
+def last_good(config: model.Config) -> LastGoodConfig:
+    """The address is not part of whose it is: one that DHCP changed is no other machine."""
+    who = config.workload
+    return LastGoodConfig(
+        directory=config.envoy.config_dir,
+        enabled=config.agent.last_known_good,
+        max_age=config.agent.last_known_good_max_age,
+        owner={
+            "name": who.name,
+            "identity": f"{who.trust_domain}/ns/{who.namespace}/sa/{who.service_account}",
+            "role": config.role,
+            "cluster": who.cluster_id,
+            "network": who.network,
+            "control plane": str(config.control_plane.xds.address),
+        },
     )
 
 

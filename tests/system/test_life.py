@@ -240,8 +240,22 @@ def test_no_boot_waits_for_a_control_plane_that_is_away(stage: Stage, vm: System
     assert vm.run(["systemctl", "list-jobs", "--no-legend"]).stdout.strip() in ("", "No jobs running.")
     assert stage.quietly("vm", f"{CURL} outside.example").strip() == OUTSIDE_ANSWER
     assert stage.quietly("docker", f"{CURL} 192.168.0.204").strip() == VM_ANSWER
-    resilience.start_control_plane(stage)
+
+
+def test_a_machine_that_rebooted_without_it_carries_traffic_of_the_mesh_all_the_same(
+    stage: Stage, vm: SystemdHost
+) -> None:
+    assert not vm.exists("/run/secrets/tokens/istio-token")
     operator.until_joined(stage, "vm")
+    assert "ready, serving last known good, " in stage.quietly("vm", "vmagent status")
+    assert "serving last known good, " in stage.quietly("vm", "curl -s localhost:15020/healthz/ready")
+    crosses_the_mesh(stage)
+    resilience.start_control_plane(stage)
+    stage.until(
+        "its word replaces what was kept",
+        lambda: "last known good" not in stage.quietly("vm", "vmagent status"),
+        within=30,
+    )
     crosses_the_mesh(stage)
 
 

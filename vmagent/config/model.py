@@ -260,6 +260,9 @@ class Agent:
     log_level: Literal["debug", "info", "warn", "error"]
     log_file: Path | None
     """None: standard output alone."""
+    last_known_good: bool = True
+    last_known_good_max_age: float = 24 * 3600.0
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

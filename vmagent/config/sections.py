@@ -239,4 +239,9 @@ def agent(environment: Environment, flag: Flags) -> Agent:
         except ValueError as remedy:
             flag.refuse("log_output_level", str(remedy))
     file = environment.get(settings.LOG_FILE)
-    return Agent(log_level=level, log_file=Path(file) if file else None)
+    return Agent(
+        log_level=level,
+        log_file=Path(file) if file else None,
+        last_known_good=environment.get(settings.LAST_KNOWN_GOOD),
+        last_known_good_max_age=environment.get(settings.LAST_KNOWN_GOOD_MAX_AGE),
+    )

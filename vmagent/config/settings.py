@@ -246,5 +246,18 @@ KUBE_SERVER: Final = row(
     "Kubernetes API that entry configure asks (kubectl proxy).",
 )
 
+LAST_KNOWN_GOOD: Final = row(
+    "VMAGENT_LAST_KNOWN_GOOD",
+    boolean,
+    "true",
+    "Keep what the mesh said on disk, and serve it where a start finds no control plane.",
+)
+LAST_KNOWN_GOOD_MAX_AGE: Final = row(
+    "VMAGENT_LAST_KNOWN_GOOD_MAX_AGE",
+    positive_duration,
+    "24h",
+    "Older than this it is not served: time since the control plane was last there.",
+)
+
 OWN: Final = "VMAGENT_"
 """Prefix of what is ours: there a name that nobody knows is a mistake wherever it stands."""

@@ -40,11 +40,16 @@ def write(path: Path, data: bytes, *, mode: int) -> None:
 
     ``mode`` is set before the first byte, so a secret is never readable by others, not even for a moment.
     """
+    write_pieces(path, (data,), mode=mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], *, mode: int) -> None:
+    """``write`` for what is too large to be put together first."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         os.fchmod(handle, mode)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -123,6 +128,11 @@ def directory(path: Path, *, mode: int) -> Path:
     if (path.stat().st_mode & 0o7777) != mode:
         path.chmod(mode)
     return path
+
+
+def set_time(path: Path, epoch: float) -> None:
+    """When the content of ``path`` was true last, epoch seconds."""
+    os.utime(path, (epoch, epoch))
 
 
 def remove(path: Path) -> None:

@@ -51,6 +51,8 @@ class Readings:
     xds_responses: int = 0
     config_received: float | None = None
     """When the control plane last sent something."""
+    last_known_good_age: float | None = None
+    """Seconds, while what an earlier run kept is served."""
     taken_out: Collection[str] = ()
     """Extensions that this Envoy lacks and does without."""
     refused: int = 0
@@ -154,6 +156,12 @@ def _mesh(now: Readings) -> Iterator[Metric]:
     if now.config_received is not None:
         age = max(0.0, now.now - now.config_received)
         yield _gauge("vmagent_config_age_seconds", "Since the control plane last sent something.", age)
+    if now.last_known_good_age is not None:
+        yield _gauge(
+            "vmagent_last_known_good_age_seconds",
+            "Age of the last known good state that is served; absent while the control plane's own word is.",
+            now.last_known_good_age,
+        )
 
 
 def _identity(now: Readings) -> Iterator[Metric]:

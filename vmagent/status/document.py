@@ -44,6 +44,8 @@ class Facts:
     """What Envoy is served from files, in a sentence; empty for nothing."""
     control_plane: str = ""
     control_plane_connected: bool = False
+    stale: str = ""
+    """That what the control plane said before the last start is served, and how old it is; empty if not."""
     trouble: Mapping[str, str] = field(default_factory=dict)
     """Part name to what is wrong with it now although its gate may be open (a lost control plane, say)."""
     xds_versions: Mapping[str, str] = field(default_factory=dict)
@@ -101,7 +103,8 @@ def sentence(facts: Facts) -> str:
     waiting = {gate: why for gate, why in facts.gates.items() if why != "open"}
     if waiting:
         return "not ready: " + "; ".join(f"{gate} ({why})" for gate, why in waiting.items())
-    trouble = "".join(f"; {part}: {why}" for part, why in facts.trouble.items())
+    stale = f"; {facts.stale}" if facts.stale else ""
+    trouble = stale + "".join(f"; {part}: {why}" for part, why in facts.trouble.items())
     expires = rfc3339(facts.certificate_expires)
     return f"serving as {facts.certificate}; certificate good until {expires}{trouble}"
 
@@ -112,6 +115,8 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
     ``capture`` is ``open``, or why this machine's traffic is not captured.
     """
     verdict = "ready" if ready(document) else "not ready"
+    if stale := document.get("stale"):
+        verdict = f"{verdict}, {stale}"
     router = is_router(document)
     who = f"istio-agent {document['version']} (pid {document['pid']}{', router' if router else ''})"
     lines = [f"{who}: {verdict}", ""]

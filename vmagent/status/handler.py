@@ -64,6 +64,8 @@ class Service:
     """``waiting`` tells which gates are closed and why; empty means ready."""
 
     waiting: Callable[[], Mapping[str, str]]
+    stale: Callable[[], str] = lambda: ""
+    """What is not the mesh's present word although it is served; ready all the same."""
     scraper: Scraper | None = None
     """None: no metrics."""
     private: bool = False
@@ -86,8 +88,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         match path:
             case "/healthz/ready":
-                waiting = self.server.service.waiting()
-                self._json(HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK, waiting)
+                self._readiness(self.server.service)
             case "/metrics" | "/stats/prometheus" if scraper := self.server.service.scraper:
                 if self._allowed(private=self.server.service.private):
                     self._metrics(scraper)
@@ -110,6 +111,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._say(HTTPStatus.FORBIDDEN, "this is answered on the machine itself only")
             return False
         return True
+
+    def _readiness(self, service: Service) -> None:
+        if waiting := service.waiting():
+            self._json(HTTPStatus.SERVICE_UNAVAILABLE, waiting)
+        else:
+            stale = service.stale()
+            self._json(HTTPStatus.OK, {"xds": stale} if stale else {})
 
     def _act(self, action: Callable[[], None]) -> None:
         if not self._allowed(private=True):

@@ -47,12 +47,22 @@ class SotwEnvoy:
         return self._exchange.adopt(kind, wanted)
 
     def _want(self, kind: Kind, request: Request) -> list[Command]:
-        return self._exchange.tell(kind, self._adopt(kind, request.names))
+        before = self._adopt(kind, request.names)
+        return self._exchange.tell(kind, before) + self._from_stock(kind, before)
+
+    def _from_stock(self, kind: Kind, before: Wanted | None) -> list[Command]:
+        """Names that it wants beside those of ``before`` while nobody can be asked: what is held of them."""
+        if before is None or before.everything or not self._exchange.away(kind):
+            return []
+        fresh = {name: piece for name, piece in kind.offered.items() if name not in before.names}
+        if not fresh:
+            return []
+        return [self._exchange.give(kind, "", Content(Resources.of(fresh)), delta=False)]
 
     def _everything(self, kind: Kind) -> list[Command]:
-        if not kind.arrived or not (kind.wanted.everything or kind.held.pieces):
+        if not kind.arrived or not (kind.wanted.everything or kind.offered):
             return []
-        content = Content(Resources.of(kind.held.pieces))
+        content = Content(Resources.of(kind.offered))
         return [self._exchange.give(kind, kind.nonce, content, delta=False)]
 
     def _answer(self, kind: Kind, request: Request) -> list[Command]:
@@ -85,15 +95,15 @@ class SotwEnvoy:
         """
         before = self._adopt(kind, request.names)
         waits = kind.url == types.ENDPOINT and before is None and not request.error
-        if not waits or len(kind.given) > 1 or not kind.held.pieces:
-            return self._exchange.tell(kind, before)
-        return [self._exchange.give(kind, "", Content(Resources.of(kind.held.pieces)), delta=False)]
+        if not waits or len(kind.given) > 1 or not kind.offered:
+            return self._exchange.tell(kind, before) + self._from_stock(kind, before)
+        return [self._exchange.give(kind, "", Content(Resources.of(kind.offered)), delta=False)]
 
     def _answered(self, kind: Kind, covers: str, before: Wanted | None) -> list[Command]:
         settled = self._exchange.settle(kind, covers)
         if settled and not self._exchange.asks.delta:
             return settled  # the acknowledgement has the names
-        return settled + self._exchange.tell(kind, before)
+        return settled + self._exchange.tell(kind, before) + self._from_stock(kind, before)
 
     def _objected(self, kind: Kind, covers: str, error: str, before: Wanted | None) -> list[Command]:
         """istiod takes no names from a rejection, so names it may not know follow in a request of their
@@ -158,7 +168,7 @@ class DeltaEnvoy:
             return []
         pieces = {
             name: piece
-            for name, piece in kind.held.pieces.items()
+            for name, piece in kind.offered.items()
             if not (kind.whole and piece.version and known.get(name) == piece.version)
         }
         removed = kind.held.gone | (

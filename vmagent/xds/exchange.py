@@ -28,6 +28,8 @@ class Exchange:
     def open_upstream(self, asks: Asks) -> list[Command]:
         self.asks, self.upstream = asks, True
         for kind in self.kinds.values():
+            if kind.untidy and not kind.restored:
+                kind.tidy()
             kind.upstream_opened()
         return [asks.first(kind) for kind in self.kinds.values() if kind.wanted]
 
@@ -35,8 +37,8 @@ class Exchange:
         return [message] if message is not None and self.upstream else []
 
     def adopt(self, kind: Kind, wanted: Wanted) -> Wanted | None:
-        """What was wanted before; None if that is the same. What Envoy no longer wants is no longer held; who
-        gives up the last name gives up the type.
+        """What was wanted before; None if that is the same. What Envoy no longer wants is no longer held, as
+        long as it could be had again; who gives up the last name gives up the type.
         """
         before = kind.wanted
         if wanted == before:
@@ -45,12 +47,16 @@ class Exchange:
         kind.wanted = wanted
         if kind.nonce and not self.asks.delta:
             kind.doubtful = (kind.doubtful | (wanted.names - before.names)) & wanted.names
-        if not wanted:
-            kind.held.forget()
-            kind.arrived, kind.doubtful = False, frozenset()
-        elif not wanted.everything and (before.everything or not before.names <= wanted.names):
-            kind.held.keep(wanted)
+        if not wanted or (not wanted.everything and (before.everything or not before.names <= wanted.names)):
+            if self.away(kind):
+                kind.untidy = True
+            else:
+                kind.tidy()
         return before
+
+    def away(self, kind: Kind) -> bool:
+        """Whether nobody would send again what is forgotten now."""
+        return not self.upstream or kind.restored
 
     def tell(self, kind: Kind, before: Wanted | None) -> list[Command]:
         """Tell upstream what is wanted, if that is news to it."""

@@ -39,6 +39,8 @@ class Held:
         self.generation = 0
         self.proven = False
         """Whether an Envoy ever accepted anything."""
+        self.acceptances = 0
+        """How often one did, for whoever wants to know whether there is something new."""
 
     def absorb(
         self, resources: Resources, removed: tuple[str, ...] = (), *, whole: bool, wanted: Wanted
@@ -52,6 +54,7 @@ class Held:
         """An Envoy has, and runs with, what changed after ``since`` up to ``upto``, ``but`` for these."""
         self._look()
         self.proven = True
+        self.acceptances += 1
         self._before = {
             name: each for name, each in self._before.items() if name in but or not since < each[1] <= upto
         }

@@ -18,6 +18,7 @@ from vmagent.xds import types
 from vmagent.xds.compatibility import Compatibility
 from vmagent.xds.held import Held
 from vmagent.xds.intercept import NameTableIntercept
+from vmagent.xds.lastgood.content import Section
 from vmagent.xds.messages import (
     Ask,
     Command,
@@ -30,6 +31,7 @@ from vmagent.xds.messages import (
     Health,
     Quiet,
     Request,
+    Restored,
     Take,
     Update,
     UpstreamClosed,
@@ -90,6 +92,31 @@ class Hub:
     def held(self) -> Iterable[Held]:
         return self._session.held
 
+    @property
+    def acceptances(self) -> int:
+        """Grows when Envoy, or the agent for its own types, accepts something."""
+        return sum(held.acceptances for held in self._session.held)
+
+    @property
+    def picture(self) -> tuple[Section, ...]:
+        """What was accepted last of everything, for the next start; empty while that is not whole."""
+        return self._session.picture
+
+    @property
+    def restored(self) -> bool:
+        """Whether something is served that the control plane has not confirmed since the start."""
+        return self._session.restored
+
+    def restore(self, sections: tuple[Section, ...]) -> None:
+        """What an earlier ``picture`` had. Only for as long as the control plane has not said anything."""
+        assert not self.responses, "the control plane is the one that knows"
+        self._handle(Restored(sections))
+        self._see_whether_complete()
+
+    def holds(self, sections: tuple[Section, ...]) -> bool:
+        """Whether that is all the agent asks for by itself."""
+        return {section.url for section in sections} >= set(self._wildcards)
+
     def open_upstream(self, *, delta: bool = False) -> Outbox:
         self._upstream = Outbox()
         self._handle(UpstreamOpened(delta))
@@ -123,6 +150,9 @@ class Hub:
         self.responses += 1
         self.passed += update.raw.size if isinstance(update.raw, Blob) else len(update.raw)
         self._handle(update)
+        self._see_whether_complete()
+
+    def _see_whether_complete(self) -> None:
         if self.complete.value is None and all(map(self._session.arrived, self._wildcards)):
             self.complete.publish(True)
 

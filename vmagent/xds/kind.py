@@ -4,11 +4,13 @@ Owns:      what a new stream on either side voids of that.
 Does not:  decide anything (session.py); read bytes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from vmagent.xds import types
 from vmagent.xds.held import Held
+from vmagent.xds.resources import Piece
 from vmagent.xds.wanted import Wanted
 
 MOST_UNANSWERED: Final = 64
@@ -42,6 +44,8 @@ class Kind:
     version: str = ""  # of the newest update
     accepted: str = ""  # of the last accepted update: survives reconnects
     arrived: bool = False  # an update came, although it may have been empty
+    restored: bool = False  # it came from disk, and the control plane has not said anything since
+    untidy: bool = False  # held is also what nobody wants now, because nobody could be asked for it again
 
     # The stream to the control plane.
     nonce: str = ""  # of the newest update
@@ -66,6 +70,23 @@ class Kind:
     def whole(self) -> bool:
         """Whether a state-of-the-world response has all there are."""
         return self.url in types.WHOLE
+
+    @property
+    def offered(self) -> Mapping[str, Piece]:
+        """What is held of what is wanted."""
+        held = self.held.pieces
+        if not self.untidy:
+            return held
+        return {name: piece for name, piece in held.items() if self.wanted.covers(name)}
+
+    def tidy(self) -> None:
+        """Forget what is not wanted; who wants nothing has no such type."""
+        self.untidy = False
+        if self.wanted:
+            self.held.keep(self.wanted)
+        else:
+            self.held.forget()
+            self.arrived, self.doubtful = False, frozenset()
 
     def upstream_opened(self) -> None:
         self.nonce, self.settled, self.doubtful = "", True, frozenset()

@@ -7,6 +7,7 @@ Does not:  know how any of it looks on the wire (sotw.py, delta.py). The two var
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vmagent.xds.lastgood.content import Section
 from vmagent.xds.resources import Blob
 
 # Events
@@ -98,6 +99,13 @@ class Quiet:
     """For a while nothing has come from either side."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The control plane is not there: this is what the last run had of it."""
+
+    sections: tuple[Section, ...]
+
+
 Event = (
     UpstreamOpened
     | UpstreamClosed
@@ -109,6 +117,7 @@ Event = (
     | Verdict
     | Health
     | Quiet
+    | Restored
 )
 
 

@@ -45,8 +45,9 @@ class Blob:
 
     def read(self, start: int, length: int) -> bytes:
         """Raises OSError when the disk does."""
-        if self._data is not None:
-            return self._data if length == self.size else self._data[start : start + length]
+        data = self._data  # once: another thread may read while it is moved
+        if data is not None:
+            return data if length == self.size else data[start : start + length]
         assert self._handle is not None
         return os.pread(self._handle, length, start)
 

@@ -23,6 +23,7 @@ from vmagent.xds.exchange import Exchange
 from vmagent.xds.gives import Content, take_in
 from vmagent.xds.held import Held
 from vmagent.xds.kind import Kind
+from vmagent.xds.lastgood.content import Section
 from vmagent.xds.messages import (
     Ask,
     Command,
@@ -34,12 +35,14 @@ from vmagent.xds.messages import (
     Health,
     Quiet,
     Request,
+    Restored,
     Take,
     Update,
     UpstreamClosed,
     UpstreamOpened,
     Verdict,
 )
+from vmagent.xds.restoring import put_back, taken
 
 LEADERS: Final = {types.ENDPOINT: types.CLUSTER, types.ROUTE: types.LISTENER}
 """What waits in Envoy until the other has come: a changed cluster for its endpoints."""
@@ -51,6 +54,7 @@ class Session:
     """
 
     def __init__(self, wildcards: tuple[str, ...]) -> None:
+        self._wildcards = wildcards
         self._exchange = Exchange(wildcards)
         self._kinds = self._exchange.kinds
         self._envoy: SotwEnvoy | DeltaEnvoy = SotwEnvoy(self._exchange)
@@ -82,6 +86,8 @@ class Session:
                 return self._report()
             case Quiet():
                 return self._envoy.quiet()
+            case Restored():
+                return put_back(self._exchange, event.sections, delta=self._envoy.delta)
 
     @property
     def compatibility(self) -> Compatibility:
@@ -102,6 +108,16 @@ class Session:
         """What is kept, for whoever tidies it up."""
         return [kind.held for kind in self._kinds.values()]
 
+    @property
+    def picture(self) -> tuple[Section, ...]:
+        """What Envoy accepted last of everything, for the next start; empty while that is not whole."""
+        return taken(self._exchange, self._wildcards)
+
+    @property
+    def restored(self) -> bool:
+        """Whether something of it is still what the last run left."""
+        return any(kind.restored and kind.wanted for kind in self._kinds.values())
+
     def arrived(self, type_url: str) -> bool:
         """Whether the control plane ever answered for this type."""
         return type_url in self._kinds and self._kinds[type_url].arrived
@@ -113,7 +129,9 @@ class Session:
         if kind.doubtful and kind.doubtful & update.resources.keys():
             kind.doubtful = frozenset()
         kind.nonce, kind.settled = update.nonce, False
-        kind.version, kind.arrived = update.version, True
+        kind.version, kind.arrived, kind.restored = update.version, True, False
+        if kind.untidy:
+            kind.tidy()
         content = take_in(
             kind,
             update,

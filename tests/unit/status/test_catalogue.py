@@ -18,6 +18,7 @@ LATER = replace(
     token_expires=900.0,
     terminations={"error": 2},
     config_received=990.0,
+    last_known_good_age=720.0,
     healthy=False,
     taken_out=("istio.alpn", "istio.stats"),
     refused=3,
@@ -92,6 +93,7 @@ def test_states_are_zero_or_one() -> None:
     assert found['vmagent_xds_extensions_taken_out{extension="istio.stats"}'] == "1"
     assert found["vmagent_xds_resources_refused"] == "3"
     assert found["vmagent_config_age_seconds"] == "10"
+    assert found["vmagent_last_known_good_age_seconds"] == "720"
 
 
 def test_no_name_is_used_twice_and_all_of_it_can_be_read() -> None:
