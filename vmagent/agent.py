@@ -171,6 +171,7 @@ class Agent:
             joints = [
                 glue.start("new-credential", self._on_credentials()),
                 glue.start("new-files", self._on_files()),
+                glue.start("mended-files", self._on_mended()),
                 glue.start("configuration-complete", self._on_complete()),
                 glue.start("name-table", self._on_name_table()),
                 glue.start("envoy-state", self._on_envoy()),
@@ -206,6 +207,13 @@ class Agent:
             if not self._hub.connected:
                 self._upstream.retry_now()
             self._news.set()
+
+    async def _on_mended(self) -> None:
+        """What the control plane objected to, or what we could not read, may be gone."""
+        while True:
+            await self._proof.mended()
+            if not self._hub.connected:
+                self._upstream.retry_now()
 
     async def _on_complete(self) -> None:
         await self._hub.complete.first()

@@ -5,8 +5,11 @@ Owns:      which of the two ways to a credential is taken, from the CA or from m
 Does not:  do the work of any of them (the rooms identity and sds).
 """
 
+from typing import Final
+
 from vmagent import wiring
 from vmagent.config.model import Config
+from vmagent.identity import filewatch
 from vmagent.identity.certwatch import CertWatch
 from vmagent.identity.channel import Authentication
 from vmagent.identity.credential import Credential
@@ -19,6 +22,9 @@ from vmagent.runtime.lifecycle import Part
 from vmagent.runtime.readiness import Readiness
 from vmagent.sds.files import FileSecrets
 
+LONGEST: Final = 3600.0
+"""Seconds of one wait for files to change; then the next begins."""
+
 
 class Proof:
     """``credentials`` moves with each new certificate of our own, ``files.news`` with those of others."""
@@ -26,7 +32,9 @@ class Proof:
     def __init__(self, config: Config, gates: Readiness, *, clock: Clock) -> None:
         identity = wiring.identity(config)
         gate = Gate(open=lambda: gates.open("identity"), close=lambda why: gates.close("identity", why))
+        self._clock = clock
         self._istiod = config.control_plane.xds
+        self._token, self._ca_root = identity.token, identity.root_cert
         self.credentials: Latest[Credential] = Latest()
         self.files = CertWatch(clock=clock)
         self.secrets = FileSecrets(self.files, base=config.credentials.base)
@@ -40,6 +48,13 @@ class Proof:
     @property
     def parts(self) -> list[Part]:
         return [self.files, self.keeper]
+
+    async def mended(self) -> None:
+        """Returns when the token or a root has become another file, or can be read now: within a second."""
+        inputs = (self._token, *filter(None, {self._istiod.root_cert, self._ca_root}))
+        before = filewatch.look(inputs)
+        while not await filewatch.changed(inputs, before, within=LONGEST, clock=self._clock):
+            pass
 
     def authenticate(self) -> Authentication:
         """For one attempt at istiod; raises as ``Introduction.authentication``."""

@@ -1,10 +1,12 @@
 """The two sockets that Envoy talks to: ADS in its configuration directory, SDS where workloads expect it.
 
 Private by their directories (0700): gRPC tells nothing about the peer. That nobody else serves them is what
-the daemon's lock says; gRPC itself would silently take over a live path.
+the daemon's lock says; gRPC itself would silently take over a live path, as it does what a crash left.
+A socket that somebody removed is made again; streams that came by the old one go on.
 """
 
 import asyncio
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,7 +19,10 @@ LARGEST_REQUEST = 64 * 1024 * 1024
 """Bytes. Envoy's largest request names every cluster of the mesh: a megabyte for ten thousand."""
 
 AGAIN = 1.0
-"""Seconds between attempts at a socket that could not be made."""
+"""Seconds between looks: what could not be made is tried again, what somebody removed made anew."""
+
+MOST_SERVERS = 8
+"""At a time; more than one for each socket only where sockets were removed under us."""
 
 DRAIN = 0.5
 """Seconds for streams to end by themselves; Envoy is gone by then."""
@@ -37,14 +42,17 @@ class EnvoySockets:
         self._served = served
         self._trouble = trouble
         self._servers: list[grpc.aio.Server] = []
+        self._ours: dict[Path, int | None] = {}
+        """Inodes of the sockets that lead to us."""
 
     async def run(self) -> None:
-        for path, handler in self._served.items():
-            while why := await self._serve(path, handler):
-                self._trouble(why)
-                await asyncio.sleep(AGAIN)
-        self._trouble("")
-        await asyncio.Event().wait()
+        while True:
+            why = ""
+            for path, handler in self._served.items():
+                if path not in self._ours or _inode(path) != self._ours[path]:
+                    why = await self._serve(path, handler) or why
+            self._trouble(why)
+            await asyncio.sleep(AGAIN)
 
     async def drain(self) -> None:
         async with Tasks() as tasks:
@@ -55,6 +63,7 @@ class EnvoySockets:
 
     async def _serve(self, path: Path, handler: "grpc.GenericRpcHandler[bytes, bytes]") -> str:
         """Empty, or why not and what to do about it."""
+        await self._make_room()
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", LARGEST_REQUEST)])
         server.add_generic_rpc_handlers((handler,))
         self._servers.append(server)  # before it starts: a stop meanwhile must find it
@@ -63,8 +72,25 @@ class EnvoySockets:
             server.add_insecure_port(f"unix:{path}")
             await server.start()
             path.chmod(0o600)
+            self._ours[path] = _inode(path)
         except (OSError, RuntimeError) as why:
             self._servers.remove(server)
             await server.stop(None)
             return f"{path} cannot be served: {why}; chown -R istio-proxy {path.parent}"
         return ""
+
+    async def _make_room(self) -> None:
+        """A server whose socket somebody removed still has the streams that came by it. The oldest goes
+        before there are too many; it takes whatever has its path along, so before the new one is made.
+        """
+        while len(self._servers) >= MOST_SERVERS:
+            await self._servers.pop(0).stop(None)
+
+
+def _inode(path: Path) -> int | None:
+    """None where there is no socket."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino if stat.S_ISSOCK(found.st_mode) else None

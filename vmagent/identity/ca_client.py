@@ -18,6 +18,7 @@ from google.protobuf import struct_pb2
 from vmagent._pb import wire_pb2 as wire
 from vmagent.errors import Refused, Unavailable, VmagentError
 from vmagent.identity import channel
+from vmagent.identity.answers import REACTIONS, Reaction
 from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import KeyPair
 from vmagent.identity.diagnose import why_unreachable
@@ -34,21 +35,6 @@ CALL: Final = 10.0
 
 LONGEST_DETAIL: Final = 300
 """Characters of the peer's own words that go into a message."""
-
-_NO = frozenset(
-    {
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.UNIMPLEMENTED,
-    }
-)
-"""Asking the same again gets the same answer. Everything else may pass."""
-
-_ABOUT_US = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
 
 @contextlib.asynccontextmanager
@@ -133,11 +119,12 @@ class CaClient:
         code, words = error.code(), " ".join((error.details() or "").split())[:LONGEST_DETAIL]
         said = f"{code.name}: {words}" if words else code.name
         peer = f"CA {self._config.ca}"
+        reaction = REACTIONS[code]
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return Refused(f"{peer} answers, but is no CA of Istio ({said})", hint="is CA_ADDR right?")
-        if code in _ABOUT_US:
+        if reaction is Reaction.NEW_TOKEN:
             return Refused(f"{peer} does not accept us ({said})" + self._about(token), hint=self._hint(token))
-        if code in _NO:
+        if reaction is Reaction.GIVE_UP:
             return Refused(
                 f"{peer} refuses our request ({said})",
                 hint="the CA may not allow the lifetime (SECRET_TTL) or the kind of key that we ask for",

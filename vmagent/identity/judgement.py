@@ -226,6 +226,10 @@ def described(leaf: x509.Certificate) -> dict[str, Any]:
     return {"not_before": start.timestamp(), "not_after": end.timestamp()}
 
 
+def pem(cert: x509.Certificate) -> str:
+    return cert.public_bytes(Encoding.PEM).decode()
+
+
 def public(key: Any) -> bytes:
     return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 

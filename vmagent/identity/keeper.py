@@ -11,15 +11,17 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from vmagent.errors import Misconfigured, Refused, Unavailable, VmagentError
-from vmagent.identity import ca_client, filewatch, keys, rotation, store, trust
+from vmagent.errors import Unavailable, VmagentError
+from vmagent.identity import filewatch, keys, rotation, store
 from vmagent.identity.config import IdentityConfig
-from vmagent.identity.credential import Credential, KeyPair
+from vmagent.identity.credential import Credential
 from vmagent.identity.introduction import Introduction
+from vmagent.identity.obtaining import Obtaining
+from vmagent.identity.rootfile import RootFile
 from vmagent.identity.spiffe import SpiffeId
-from vmagent.identity.token import Token
 from vmagent.runtime.clock import Clock, rfc3339
 from vmagent.runtime.latest import Latest
 
@@ -83,6 +85,8 @@ class Keeper:
         self._attempts = 0
         self._failures = 0
         self._saving = asyncio.Lock()
+        self._roots = RootFile(config.output_dir, clock=clock)
+        self._obtaining = Obtaining(config, introduction, clock=clock)
 
     async def run(self) -> None:
         await self._resume()
@@ -148,8 +152,20 @@ class Keeper:
     # --- waiting --------------------------------------------------------------------------------------------
 
     async def _until_renewal(self) -> None:
+        """Or until an operator edits the roots: who does that changes the CA."""
         while self._renew_at is not None and (left := self._renew_at - self._clock.now()) > 0:
-            await self._clock.sleep(min(left, LONGEST_NAP))
+            if await self._roots.edited(within=min(left, LONGEST_NAP)) and self._roots_moved():
+                return
+
+    def _roots_moved(self) -> bool:
+        """Whether others are trusted than before; Envoy knows them then."""
+        held = self._credentials.value
+        joined = self._roots.joined(held, held) if held else None
+        if joined is None or joined == held:
+            return False
+        log.info("root certificates were edited: trusted from now on; a new certificate is asked for")
+        self._credentials.publish(joined)
+        return True
 
     async def _renew(self) -> None:
         """Returns with a fresh credential in place, however long that takes."""
@@ -168,6 +184,7 @@ class Keeper:
             wait = rotation.retry_in(next(delays), now=self._clock.now(), expires=self._expires)
             if await filewatch.changed(self._inputs, before, within=wait, clock=self._clock):
                 delays = kind.delays(self._roll)
+                self._roots_moved()
 
     @property
     def _inputs(self) -> filewatch.Paths:
@@ -187,7 +204,7 @@ class Keeper:
         self._attempts += 1
         began = self._clock.monotonic()
         try:
-            credential = await self._obtain()
+            credential = self._roots.joined(await self._obtaining.credential(), self._credentials.value)
         except VmagentError as problem:
             self._failures += 1
             self._problem = problem
@@ -201,33 +218,6 @@ class Keeper:
         )
         await self._save(credential)
         return None
-
-    async def _obtain(self) -> Credential:
-        """With certificate and token; if the CA has something against that, with the token alone: a
-        certificate that it cannot verify ends the handshake before the token is looked at."""
-        roots = trust.read(self._config.root_cert) if self._config.tls else None
-        await self._introduction.wait_for_look()
-        token, certificate = self._introduction.token(), self._introduction.certificate()
-        pair = certificate.pair
-        if token.hopeless and pair is None:
-            doubt = f"; {certificate.doubt}" if certificate.doubt else ""
-            raise Misconfigured(f"{token.problem}{doubt}", hint=token.hint)
-        if pair is not None and roots is not None:
-            try:
-                return await self._ask(roots, pair, token)
-            except (ca_client.HungUp, Refused) as problem:
-                if token.hopeless:
-                    raise
-                log.debug("trying again with the token alone: %s", problem)
-        return await self._ask(roots, None, token)
-
-    async def _ask(self, roots: trust.Roots | None, pair: KeyPair | None, token: Token) -> Credential:
-        """Connects first: while the CA is away, no child is started for nothing."""
-        config = self._config
-        async with ca_client.connect(config, roots, pair) as ca, keys.signer() as signer:
-            csr = await signer.request(config.spiffe, config.key)
-            chain = await ca.sign(csr, token)
-            return await signer.accept(chain, spiffe=config.spiffe, now=self._clock.now())
 
     # --- consequences ---------------------------------------------------------------------------------------
 
@@ -250,7 +240,9 @@ class Keeper:
             return
         try:
             async with self._saving:
-                await asyncio.to_thread(store.save, self._config.output_dir, credential)
+                mine = partial(store.save, roots=lambda: self._roots.untouched)
+                await asyncio.to_thread(mine, self._config.output_dir, credential)
+                self._roots.written(credential.root_pem)
         except OSError as error:
             log.warning(
                 "cannot keep the certificate in %s, a restart will need the CA: %s (who owns the directory?)",

@@ -73,11 +73,15 @@ class Session:
         return described(certificates[0]) | {"key": pem, "chain": "".join((*given, roots)), "root": roots}
 
     def check(self, key: str, chain: str, root: str, spiffe: str, now: float) -> dict[str, Any]:
-        """The same judgement for a credential that was stored before."""
+        """The same judgement for a credential that was stored before. A root file that was replaced since
+        does not make it a bad one: the roots that it came with stand at the end of its chain, and count.
+        """
         certificates, anchors = parse("the stored chain", chain), parse("the stored root", root)
         loaded = load_key("the stored key", key)
-        verify(loaded, certificates, anchors, spiffe=spiffe, now=now)
-        return described(certificates[0]) | {"key": key, "chain": chain, "root": root}
+        came_with = [each for each in certificates[1:] if each.subject == each.issuer and each not in anchors]
+        verify(loaded, certificates, [*anchors, *came_with], spiffe=spiffe, now=now)
+        roots = "".join([root if root.endswith("\n") else f"{root}\n", *map(judgement.pem, came_with)])
+        return described(certificates[0]) | {"key": key, "chain": chain, "root": roots if came_with else root}
 
     def compare(self, leaf: str, root: str) -> dict[str, Any]:
         """For a message only: who signed ``leaf``, and what ``root`` holds."""

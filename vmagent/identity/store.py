@@ -7,6 +7,7 @@ Surprise:  the set is first written as one file, so a crash among the three rena
            token.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -62,15 +63,15 @@ def _set(directory: Path) -> Stored | None:
     return Stored(key=key, chain=chain, root=root, received=received)
 
 
-def save(directory: Path, credential: Credential) -> None:
+def save(directory: Path, credential: Credential, *, roots: Callable[[], bool] = lambda: True) -> None:
     """Raises OSError. A file that holds the same bytes already is left alone, so watchers of the root stay
-    quiet."""
+    quiet; and so is the root's if ``roots()`` says so at the last moment."""
     if not directory.is_dir():
         files.directory(directory, mode=0o700)
     whole = {KEY: credential.key_pem, CHAIN: credential.chain_pem, ROOT: credential.root_pem}
     files.write(directory / _UNFINISHED, _DIVIDER.join(whole.values()), mode=_MODE)
     for name, data in whole.items():
-        if not _holds(directory / name, data):
+        if not _holds(directory / name, data) and (name != ROOT or roots()):
             files.write(directory / name, data, mode=_MODE)
     files.remove(directory / _UNFINISHED)
 

@@ -25,6 +25,9 @@ AUDIENCE: Final = "istio-ca"
 LARGEST: Final = 64 * 1024
 """Bytes. Kubernetes' tokens are about 1 KB; gRPC servers take 8 to 16 KB of headers."""
 
+CLOCKS: Final = 60.0
+"""Seconds by which two clocks may differ before anybody is told."""
+
 REMEDY: Final = "put a fresh istio-token there: `vmagent entry configure` (or istioctl's) writes one"
 
 _HEADER_SAFE = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -112,7 +115,10 @@ def _foreign(subject: object, wanted: SpiffeId) -> str:
 
 def _doubtful(claims: Mapping[str, Any], expires: float | None, now: float) -> str:
     if expires is not None and expires <= now:
-        return f"expired at {rfc3339(expires)}"
+        return f"expired at {rfc3339(expires)}; the clock here says {rfc3339(now)}"
+    begins = max((at for at in map(claims.get, ("nbf", "iat")) if isinstance(at, int | float)), default=now)
+    if begins > now + CLOCKS:
+        return f"is valid only from {rfc3339(begins)}; the clock here says {rfc3339(now)} (timedatectl)"
     named = claims.get("aud", [])
     audiences = [named] if isinstance(named, str) else named
     if isinstance(audiences, list) and AUDIENCE not in audiences:

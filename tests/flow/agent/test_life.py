@@ -11,6 +11,7 @@ import pytest
 from lab.controlplane.kinds.workload import WorkloadEntry
 from lab.controlplane.server import ControlPlane, on_any_port, running
 from lab.controlplane.settings import Settings
+from tests.authority import Authority
 from tests.flow.agent.machine import Life, Machine, directory, without_real_sockets
 from tests.flow.lab.conftest import STORY
 from tests.flow.xds.machine import until
@@ -136,6 +137,25 @@ async def test_a_token_that_is_refused_and_then_repaired_joins_within_two_second
         await until(lambda: "waits for a certificate" in life.gates.gates["xds"])
         machine.token.write_text(control_plane.issue_token("istio-demo", "vm"))
         await until(lambda: life.gates.is_open("identity") and life.gates.is_open("xds"), within=2.0)
+
+
+async def test_a_root_that_was_wrong_and_is_repaired_connects_within_two_seconds(
+    control_plane: ControlPlane, vm: New
+) -> None:
+    """With a certificate in hand, so that the CA has no part in it."""
+    machine = vm()
+    root = machine.root / "etc/certs/root-cert.pem"
+    async with machine.running() as life:
+        await ready(life)
+        await until(lambda: root.read_bytes() == control_plane.root_pem)
+    root.write_bytes(Authority().root_pem)
+    async with machine.running() as life:
+        hub = life.agent.known().hub
+        await until(
+            lambda: "does not match control plane" in life.agent.known().trouble.get("xds", ""), within=10
+        )
+        root.write_bytes(control_plane.root_pem)
+        await until(lambda: hub.connected, within=2.0)
 
 
 async def test_an_agent_that_is_stopped_before_it_is_ready_stops_at_once(

@@ -1,4 +1,4 @@
-"""Certificates that live 20 s are renewed before they expire, and no request notices."""
+"""Certificates that live 10 s are renewed every 5 s, and neither a request nor a connection notices."""
 
 import json
 from collections.abc import Iterator
@@ -12,14 +12,30 @@ from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import services
 from lab.hosts.lab import Lab
 
-LIFETIME = 20
+LIFETIME = 10
 WATCHED = 30
 """Seconds of requests: more than a lifetime, so that a certificate that was not renewed would show."""
 
 
+ONE_CONNECTION = """
+import http.client, time
+end = time.monotonic() + {0}
+connection = http.client.HTTPConnection("nginx.jd.com", timeout=5)
+connection.connect()
+before = connection.sock
+while time.monotonic() < end:
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 200 and connection.sock is before, (answer.status, "closed")
+    time.sleep(0.1)
+"""
+"""One connection all the time, from its first second to its last."""
+
+
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """Both machines in the mesh, with certificates that live 20 s."""
+    """Both machines in the mesh, with certificates of a short life."""
     lab = Lab("renewal")
     lab.up()
     try:
@@ -54,11 +70,14 @@ def test_no_request_notices_that_certificates_are_renewed(stage: Stage) -> None:
         "the first answer", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=20
     )
     before = {host: presented(stage, host) for host in ("vm", "client")}
+    client = stage.lab.host("client")
+    stays = client.spawn(["python3", "-c", ONE_CONNECTION.format(WATCHED)], log="/var/log/staying.log")
     command = ["bash", "-c", resilience.ASK.format(WATCHED * 9)]
-    stage.lab.host("client").spawn(command, log="/var/log/asking.log").wait(timeout=WATCHED * 2)
+    client.spawn(command, log="/var/log/asking.log").wait(timeout=WATCHED * 2)
+    assert stays.wait(timeout=WATCHED) == 0, client.read("/var/log/staying.log")
     answers = stage.quietly("client", "sort /tmp/answers | uniq -c").split()
     assert answers[1:] == ["200"], f"requests failed: {answers}"
     for host in ("vm", "client"):
         assert not before[host] & presented(stage, host), f"{host}: Envoy presents an old certificate"
         log = stage.quietly(host, f"grep -c 'SDS: PUSH.*resource=default' {services.AGENT_LOG}")
-        assert int(log) >= 3
+        assert int(log) >= WATCHED // (LIFETIME // 2) - 1

@@ -23,7 +23,7 @@ def test_a_good_token_is_trimmed_and_has_no_problem() -> None:
 
 def test_an_expired_token_says_since_when_and_is_still_shown_to_the_ca() -> None:
     token = judged(service_account_jwt(expires=NOW - 1))
-    assert token.problem == "the token T expired at 2023-11-14T22:13:19Z"
+    assert token.problem.startswith("the token T expired at 2023-11-14T22:13:19Z; the clock here says 2023")
     assert not token.hopeless
 
 
@@ -96,3 +96,17 @@ def test_a_token_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     path.symlink_to(path)
     problem = read(path, wanted=VM, now=NOW).problem
     assert problem == f"the token {path} cannot be read: too many levels of symbolic links"
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_a_token_from_the_future_names_the_clock_and_is_sent_all_the_same(claim: str) -> None:
+    token = judge(jwt(aud="istio-ca", **{claim: NOW + 3600}).encode(), "the token T", wanted=VM, now=NOW)
+    assert (
+        "is valid only from 2023-11-14T23:13:20Z; the clock here says 2023-11-14T22:13:20Z" in token.problem
+    )
+    assert not token.hopeless
+
+
+def test_clocks_that_differ_by_seconds_are_no_problem() -> None:
+    token = judge(jwt(aud="istio-ca", iat=NOW + 30).encode(), "the token T", wanted=VM, now=NOW)
+    assert token.problem == ""
