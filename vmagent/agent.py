@@ -14,12 +14,14 @@ from vmagent import reporting, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
 from vmagent.envoy import rights
+from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.output import Output
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
-from vmagent.errors import Misconfigured, Refused, VmagentError
+from vmagent.errors import Misconfigured, VmagentError
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
 from vmagent.measured import Measures, Meter
+from vmagent.moving import Moving, Place
 from vmagent.proof import Proof
 from vmagent.runtime import holder, logs
 from vmagent.runtime.clock import Clock
@@ -33,6 +35,7 @@ from vmagent.sockets import EnvoySockets
 from vmagent.status.endpoint import Endpoint
 from vmagent.status.handler import Actions, Service
 from vmagent.status.scrape import Scraper
+from vmagent.trouble import Trouble
 from vmagent.xds.housekeeping import Housekeeping
 from vmagent.xds.hub import Hub
 from vmagent.xds.lastgood.part import LastGood
@@ -47,7 +50,8 @@ class Agent:
     """Everything between a configuration and a mesh. Binds the ports it serves at once; ``run`` does the
     rest.
 
-    ``remarks`` is what is odd about the configuration, for the status; ``tell`` reaches systemd. Raises
+    ``remarks`` is what is odd about the configuration, for the status; ``place`` finds the configuration for
+    where the machine is by then (None: it stays where it is); ``tell`` reaches systemd. Raises
     Misconfigured when a port is taken, with nothing left open.
     """
 
@@ -59,6 +63,7 @@ class Agent:
         run_dir: Path,
         clock: Clock,
         remarks: str = "",
+        place: Place | None = None,
         tell: Tell = silence,
     ) -> None:
         self._config = config
@@ -66,10 +71,12 @@ class Agent:
         self._gates = gates
         self._clock = clock
         self._tell = tell
+        self._place = place
+        self._health: HealthWatch | None = None
         self._started = clock.now()
         self._verdicts: Latest[Verdict] = Latest()
         self._dns_serves: Latest[bool] = Latest()
-        self._trouble: dict[str, str] = {"config": remarks}
+        self._trouble = Trouble(config, gates, remarks=remarks, heard=self._heard)
         self._news = asyncio.Event()
         gates.changed = self._news.set
         self._proof = Proof(config, gates, clock=clock)
@@ -79,15 +86,12 @@ class Agent:
             self._hub,
             wiring.xds_node(config),
             authenticate=self._proof.authenticate,
-            trouble=self._upstream_trouble,
+            trouble=self._trouble.upstream,
             clock=clock,
         )
         self._last_good = self._make_last_good()
         self._output = Output(logs.pass_on)
-        lowest = rights.lowest_port() if config.role == "router" else 1
-        self._envoy = Supervisor(
-            wiring.envoy(config, run_dir, lowest_port=lowest), clock=clock, output=self._output
-        )
+        self._envoy = self._make_envoy()
         self._dns = self._make_dns() if config.dns.enabled else None
         self._meter = self._make_meter()
         try:
@@ -96,6 +100,14 @@ class Agent:
             if self._dns:
                 self._dns.close()
             raise
+
+    def _make_envoy(self) -> Supervisor:
+        return Supervisor(self._envoy_config, clock=self._clock, output=self._output)
+
+    @property
+    def _envoy_config(self) -> EnvoyConfig:
+        lowest = rights.lowest_port() if self._config.role == "router" else 1
+        return wiring.envoy(self._config, self._run_dir, lowest_port=lowest)
 
     def _make_last_good(self) -> LastGood:
         kept = wiring.last_good(self._config)
@@ -133,7 +145,7 @@ class Agent:
         scraper = Scraper(wiring.sources(self._config), self._meter.metrics, self._clock.monotonic)
         return Service(
             waiting=lambda: self._gates.waiting,
-            stale=lambda: reporting.stale(self._last_good),
+            remarks=lambda: reporting.remarks(self.known()),
             scraper=scraper,
             private=self._config.status.metrics_localhost_only,
             actions=Actions(names=self._meter.names),
@@ -154,7 +166,7 @@ class Agent:
                     config.envoy.xds_socket: Relay(self._hub, config.envoy.xds_socket).handler(),
                     config.credentials.sds_socket: sds.handler(),
                 },
-                trouble=self._sockets_trouble,
+                trouble=self._trouble.sockets,
             ),
             Housekeeping(self._hub, Shelf(config.envoy.config_dir), clock=clock),
             self._last_good,
@@ -162,7 +174,10 @@ class Agent:
         ]
         if config.probe:
             probe = wiring.probe(config.probe)
-            parts.append(HealthWatch(probe, self._verdicts, envoy_ready=self._envoy_trouble, clock=clock))
+            self._health = HealthWatch(probe, self._verdicts, envoy_ready=self._envoy_trouble, clock=clock)
+            parts.append(self._health)
+        if self._place:
+            parts.append(Moving(config, self._place, self._on_moved, clock=clock))
         return parts
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -198,22 +213,19 @@ class Agent:
 
     async def _on_credentials(self) -> None:
         async for _ in self._proof.credentials.changes():
-            if not self._hub.connected:
-                self._upstream.retry_now()
+            self._upstream.retry_now()
 
     async def _on_files(self) -> None:
         """Among them may be what the control plane is to be shown."""
         async for _ in self._proof.files.news.changes():
-            if not self._hub.connected:
-                self._upstream.retry_now()
+            self._upstream.retry_now()
             self._news.set()
 
     async def _on_mended(self) -> None:
         """What the control plane objected to, or what we could not read, may be gone."""
         while True:
             await self._proof.mended()
-            if not self._hub.connected:
-                self._upstream.retry_now()
+            self._upstream.retry_now()
 
     async def _on_complete(self) -> None:
         await self._hub.complete.first()
@@ -252,31 +264,20 @@ class Agent:
             self._hub.report_health("" if verdict.healthy else verdict.message)
             self._news.set()
 
+    def _on_moved(self, config: Config) -> None:
+        """Another address: to the control plane another machine, to everybody here the same one."""
+        self._config = config
+        self._upstream.become(wiring.xds_node(config))
+        self._envoy.follow(self._envoy_config)
+        if self._health and config.probe:
+            self._health.retarget(wiring.probe(config.probe))
+
     # --- what parts ask each other --------------------------------------------------------------------------
 
-    def _sockets_trouble(self, why: str) -> None:
-        if why and why != self._trouble.get("sockets"):
-            log.warning("%s", why)
-        self._trouble["sockets"] = why
-
-    def _upstream_trouble(self, problem: VmagentError | None) -> None:
+    def _heard(self, problem: VmagentError | None) -> None:
         self._meter.heard(problem)
         if problem:
             self._last_good.missed()
-        why = self._explained(problem) if problem else ""
-        if why == self._trouble.get("xds", ""):
-            return
-        self._trouble["xds"] = why
-        if not problem:
-            return
-        if self._gates.is_open("xds"):
-            log.warning("%s; Envoy keeps what it has", why)
-        else:
-            self._gates.close("xds", why)
-
-    def _explained(self, problem: VmagentError) -> str:
-        hint = problem.hint or (wiring.expected(self._config) if isinstance(problem, Refused) else "")
-        return f"{problem}; {hint}" if hint else str(problem)
 
     def _envoy_trouble(self) -> str | None:
         state = self._envoy.state.value
@@ -285,7 +286,7 @@ class Agent:
     def known(self) -> reporting.Known:
         """Where what the agent says about itself comes from."""
         return reporting.Known(
-            config=self._config,
+            config=lambda: self._config,
             started=self._started,
             news=self._news,
             gates=self._gates,
@@ -293,6 +294,6 @@ class Agent:
             hub=self._hub,
             last_good=self._last_good,
             verdicts=self._verdicts,
-            trouble=self._trouble,
+            trouble=self._trouble.now,
             envoy_trouble=self._envoy_trouble,
         )

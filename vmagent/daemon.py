@@ -10,12 +10,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from vmagent import __version__
 from vmagent.agent import Agent
-from vmagent.config import load, model
+from vmagent.config import load, model, placing
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured, VmagentError
 from vmagent.runtime import files, logs, memory
@@ -134,14 +135,21 @@ async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> A
     """
     while not stop.is_set():
         try:
-            return _agent(load.here(paths, role=role), wait)
+            return _agent(await _placed(load.here(paths, role=role), paths), paths, wait)
         except VmagentError as why:
             wait.because(why)
         await happens(stop, within=LOOK_AGAIN)
     return None
 
 
-def _agent(loaded: load.Loaded, wait: _Wait) -> Agent:
+async def _placed(loaded: load.Loaded, paths: Paths) -> load.Loaded:
+    """Of several addresses the one from which the control plane is reached comes first."""
+    if len(loaded.config.workload.ips) < 2:
+        return loaded
+    return replace(loaded, config=await placing.here(loaded.config, paths.base))
+
+
+def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait) -> Agent:
     _log_as(loaded.config.agent, wait.systemd)
     agent = Agent(
         loaded.config,
@@ -149,6 +157,7 @@ def _agent(loaded: load.Loaded, wait: _Wait) -> Agent:
         run_dir=wait.run_dir,
         clock=wait.clock,
         remarks="; ".join(map(str, loaded.unknown)),
+        place=lambda config: placing.here(config, paths.base),
         tell=wait.systemd.tell,
     )
     for remark in (*loaded.unknown, *loaded.notes):

@@ -34,7 +34,8 @@ class Known:
     is wrong with it now, empty for nothing.
     """
 
-    config: Config
+    config: Callable[[], Config]
+    """As it is now: the machine may have got another address."""
     started: float
     news: asyncio.Event
     """Set when something moved that is worth telling at once."""
@@ -53,12 +54,12 @@ def facts(known: Known) -> document.Facts:
         version=__version__,
         pid=os.getpid(),
         started=known.started,
-        node=known.config.node.id,
-        role=known.config.role,
+        node=known.config().node.id,
+        role=known.config().role,
         gates=known.gates.gates,
         certificate=str(credential.spiffe) if credential else "",
         certificate_expires=credential.not_after if credential else 0.0,
-        control_plane=str(known.config.control_plane.xds.address),
+        control_plane=str(known.config().control_plane.xds.address),
         control_plane_connected=known.hub.connected,
         stale=stale(known.last_good),
         secrets=known.proof.secrets.summary,
@@ -67,7 +68,7 @@ def facts(known: Known) -> document.Facts:
         taken_out=known.hub.taken_out,
         refused=document.few(known.hub.refused),
         envoy=known.envoy_trouble() or "serving",
-        dns=f"{len(known.hub.tables.value or ())} names of the mesh" if known.config.dns.enabled else "off",
+        dns=f"{len(known.hub.tables.value or ())} names of the mesh" if known.config().dns.enabled else "off",
         health=_health(known),
     )
 
@@ -81,12 +82,19 @@ def stale(last_good: LastGood) -> str:
 def _trouble(known: Known) -> dict[str, str]:
     proof = known.proof
     doubt = proof.introduction.doubt if known.gates.is_open("identity") else ""  # else the gate says it
-    return {**known.trouble, "identity": doubt, "secrets": proof.secrets.trouble}
+    identity = "; ".join(filter(None, (proof.keeper.trouble, doubt)))
+    return {**known.trouble, "identity": identity, "secrets": proof.secrets.trouble}
+
+
+def remarks(known: Known) -> dict[str, str]:
+    """What whoever asks for readiness should know beside it: ready, and yet."""
+    found = {"identity": known.proof.keeper.trouble, "xds": stale(known.last_good)}
+    return {what: why for what, why in found.items() if why}
 
 
 def _health(known: Known) -> str:
     verdict = known.verdicts.value
-    if not known.config.probe:
+    if not known.config().probe:
         return "no probe"
     if verdict is None:
         return "not probed yet"

@@ -61,8 +61,29 @@ class Manner:
     """Inside of TLS it is not HTTP/2."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """With a client that says nothing: seconds until it is asked, and until it counts as gone then. By TCP: a
+    machine whose address went, or that lost its power, answers no packet.
+    """
+
+    interval: float = 30.0
+    timeout: float = 10.0
+
+    def impress(self, listening: socket.socket) -> None:
+        """Connections inherit it."""
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        seconds = max(1, round(self.interval)), max(1, round(self.timeout)), 1
+        options = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT
+        for option, value in zip(options, seconds, strict=True):
+            listening.setsockopt(socket.IPPROTO_TCP, option, value)
+        whole = round((self.interval + self.timeout) * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, whole)
+
+
 class TlsFront:
-    def __init__(self, context: ssl.SSLContext, inner_port: int) -> None:
+    def __init__(self, context: ssl.SSLContext, inner_port: int, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
         self._context = context
         self._inner_port = inner_port
         self._peers: dict[int, Peer] = {}
@@ -115,6 +136,7 @@ class TlsFront:
     def _listen(self, at: Endpoint) -> Endpoint:
         family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
         self._socket = socket.create_server((at.host, at.port), family=family, backlog=_BACKLOG)
+        self._patience.impress(self._socket)
         return Endpoint(at.host, self._socket.getsockname()[1])
 
     async def _serve_on_socket(self) -> None:

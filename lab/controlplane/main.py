@@ -105,6 +105,18 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
     help="MAX_WORKLOAD_CERT_TTL.  [default: 2160h]",
 )
 @click.option(
+    "--keepalive-interval",
+    callback=_parsed(parse_duration),
+    metavar="DURATION",
+    help="Silence after which a client is pinged.  [default: 30s]",
+)
+@click.option(
+    "--keepalive-timeout",
+    callback=_parsed(parse_duration),
+    metavar="DURATION",
+    help="Wait for that answer until it counts as gone.  [default: 10s]",
+)
+@click.option(
     "--max-connection-age",
     callback=_parsed(parse_duration),
     metavar="DURATION",

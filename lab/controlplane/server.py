@@ -28,7 +28,7 @@ from lab.controlplane.connection import Connection
 from lab.controlplane.documents import Document
 from lab.controlplane.fault_api import FaultApi
 from lab.controlplane.faults import Faults
-from lab.controlplane.front import Peer, TlsFront
+from lab.controlplane.front import Patience, Peer, TlsFront
 from lab.controlplane.http import HttpServer
 from lab.controlplane.kinds.service_entry import ServiceEntry
 from lab.controlplane.mesh_config import MeshConfig
@@ -218,7 +218,8 @@ class ControlPlane:
             names=settings.extra_names,
             now=self._datetime,
         )
-        self._front = TlsFront(serving.context(), inner_port)
+        patience = Patience(interval=settings.keepalive_interval, timeout=settings.keepalive_timeout)
+        self._front = TlsFront(serving.context(), inner_port, patience)
         self._misbehaviour = Misbehaviour(self.faults, self._front, serving.context, self.ads.refresh)
         self._ports = Ports(
             wire=wire,

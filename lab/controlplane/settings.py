@@ -59,6 +59,10 @@ class Settings:
     default_certificate_ttl: float = 24 * 3600.0
     max_certificate_ttl: float = 90 * 24 * 3600.0
     max_connection_age: float = MAX_CONNECTION_AGE
+    keepalive_interval: float = 30.0
+    """Seconds of silence after which a client is pinged."""
+    keepalive_timeout: float = 10.0
+    """Seconds without an answer after which it counts as gone: a machine whose address went cannot say so."""
     debounce: float = 0.1
     """Seconds of quiet before a change is pushed (PILOT_DEBOUNCE_AFTER)."""
     debounce_most: float = 10.0

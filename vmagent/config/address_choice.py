@@ -18,8 +18,9 @@ _INTERNAL = re.compile(
 
 
 def choose(host: Host, given: str, *, excluded: frozenset[str] = frozenset()) -> tuple[str, ...]:
-    """``given`` (ISTIO_SVC_IP) first, then what the default route sends from, then the kernel's order.
-    Interfaces that are ``excluded`` by name have no say; ``given`` always has.
+    """``given`` (ISTIO_SVC_IP) first, then what the route to the control plane sends from, then the default
+    route's, then the kernel's order. Interfaces that are ``excluded`` by name have no say; ``given`` always
+    has.
 
     Empty: there is no address yet that anybody could reach us at.
     """
@@ -29,7 +30,7 @@ def choose(host: Host, given: str, *, excluded: frozenset[str] = frozenset()) ->
         if address.interface not in excluded
         and (not _INTERNAL.fullmatch(address.interface) or address.ip in host.routed)
     ]
-    routed = [ip for ip in host.routed if ip in outside]
+    routed = [ip for ip in (*host.towards, *host.routed) if ip in outside]
     ordered = ([given] if given else []) + routed + outside
     return tuple(dict.fromkeys(ordered))
 

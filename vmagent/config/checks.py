@@ -4,7 +4,7 @@ Owns:      the sentences about fields of the merged ProxyConfig, about ports, an
 Does not:  resolve anything (resolve.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vmagent.config import sections, settings
 from vmagent.config.capture_settings import CAPTURE
@@ -79,6 +79,11 @@ def notes(environment: Environment, merged: Merged) -> Iterator[str]:
     if mine and pod and mine != pod:
         where = environment.values("POD_NAMESPACE")[0].origin
         yield f"{where}: POD_NAMESPACE={pod} does not count, ISTIO_NAMESPACE={mine} does"
+
+
+def duplicates(ips: Iterable[str]) -> Iterator[str]:
+    for ip in ips:
+        yield f"another machine of this network has {ip}, too: it is not registered; give one of them another"
 
 
 def _router(environment: Environment) -> Iterator[str]:

@@ -83,6 +83,10 @@ class Workload:
     ips: tuple[str, ...]
     """Never empty, canonical, the address that the mesh shall use first."""
     dns_domain: str
+    given_ip: str = ""
+    """What settings say the address is; empty: the machine decides, and ``ips`` may change."""
+    excluded_interfaces: tuple[str, ...] = ()
+    """Whose addresses have no say."""
 
     @property
     def address(self) -> str:

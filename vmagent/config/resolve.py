@@ -86,7 +86,6 @@ def resolve(
     environment, problems = _environment(paths, sources, environ)
     pod = podfiles.pod(sources.pod_labels, sources.pod_annotations, str(paths.base / podfiles.PLACE))
     documents = _documents(paths, sources, environment, pod)
-    mesh = documents.mesh
     merged = merge(documents, environment)
     missing = _missing(paths, sources, environment)
     environment = environment.below(merged.layer())
@@ -97,7 +96,8 @@ def resolve(
     around = Around(
         host_name=host.name,
         ips=ips or (_NO_ADDRESS,),
-        trust_domain=mesh.trust_domain,
+        given_ip=given,
+        trust_domain=documents.mesh.trust_domain,
         pod=pod,
         credential_socket=host.credential_socket,
     )
@@ -117,7 +117,7 @@ def resolve(
         problems=tuple(problems),
         unknown=(*layers.unknown(environment), *documents.unknown),
         missing=missing,
-        notes=tuple(checks.notes(environment, merged)),
+        notes=(*checks.notes(environment, merged), *checks.duplicates(host.duplicates)),
     )
 
 

@@ -74,6 +74,7 @@ class Around:
 
     host_name: str
     ips: tuple[str, ...]
+    given_ip: str
     trust_domain: str
     """Of the mesh file; empty if it has none."""
     pod: Pod
@@ -97,6 +98,8 @@ def workload(environment: Environment, around: Around, flag: Flags) -> Workload:
         labels={**labels, **around.pod.labels.values},
         static_labels=labels,
         ips=around.ips,
+        given_ip=around.given_ip,
+        excluded_interfaces=tuple(sorted(around.pod.excluded_interfaces)),
         dns_domain=flag.get("domain", f"{namespace}.svc.cluster.local"),
     )
 

@@ -97,6 +97,11 @@ class Supervisor:
         self.state: Latest[EnvoyState] = Latest()
         self.grace = TIMEOUT + self._drain_limit + TERM_PATIENCE + KILL_LIMIT + 1.0
 
+    def follow(self, config: EnvoyConfig) -> None:
+        """The next Envoy gets a bootstrap of this; the one that runs stays as it is."""
+        self._config = config
+        self._footprint = Footprint(config)
+
     # --- start and watch --------------------------------------------------------------------------------
 
     async def run(self) -> None:

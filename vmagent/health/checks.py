@@ -131,7 +131,7 @@ async def _dial(host: str, port: int) -> socket.socket:
             try:
                 return await _connect(family, source, address)
             except OSError as error:
-                problem = OSError(f"dial tcp {_way(source, address)}: {_words(error)}")
+                problem = OSError(f"dial tcp {_way(source, address)}: connect: {_words(error)}")
                 if error.errno not in _NOT_LOCAL:
                     break
     raise problem

@@ -61,6 +61,10 @@ class HealthWatch:
             due += self._probe.period * max(1, -(-(now - due) // self._probe.period))
             await self._clock.sleep(max(0.0, due - now))
 
+    def retarget(self, probe: ProbeConfig) -> None:
+        """Another address to ask at, from the next probe on."""
+        self._probe = probe
+
     async def drain(self) -> None:
         """Nothing to finish: the control plane learns of our leaving by the end of the stream."""
 

@@ -113,6 +113,17 @@ class Keeper:
             failures=self._failures,
         )
 
+    @property
+    def trouble(self) -> str:
+        """Why the certificate is not renewed although it is time, while it is still good; empty for no
+        reason.
+        """
+        held = self._credentials.value
+        if self._problem is None or held is None or held.not_after <= self._clock.now():
+            return ""
+        until = rfc3339(held.not_after)
+        return f"the certificate is good until {until} and not renewed yet: {_sentence(self._problem)}"
+
     # --- from the last run ----------------------------------------------------------------------------------
 
     async def _resume(self) -> None:

@@ -66,6 +66,11 @@ class Mounted:
         )
 
     @property
+    def trouble(self) -> str:
+        """What is wrong with the files is told by whoever watches them (certwatch.py)."""
+        return ""
+
+    @property
     def _problem(self) -> str:
         found = (self._files.found(source) for source in (self._mounted.pair, self._mounted.root))
         return "; ".join(each.problem for each in found if each.problem)

@@ -64,8 +64,8 @@ class Service:
     """``waiting`` tells which gates are closed and why; empty means ready."""
 
     waiting: Callable[[], Mapping[str, str]]
-    stale: Callable[[], str] = lambda: ""
-    """What is not the mesh's present word although it is served; ready all the same."""
+    remarks: Callable[[], Mapping[str, str]] = dict
+    """What is not as it should be although we are ready: part to sentence."""
     scraper: Scraper | None = None
     """None: no metrics."""
     private: bool = False
@@ -116,8 +116,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if waiting := service.waiting():
             self._json(HTTPStatus.SERVICE_UNAVAILABLE, waiting)
         else:
-            stale = service.stale()
-            self._json(HTTPStatus.OK, {"xds": stale} if stale else {})
+            self._json(HTTPStatus.OK, service.remarks())
 
     def _act(self, action: Callable[[], None]) -> None:
         if not self._allowed(private=True):

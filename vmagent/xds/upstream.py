@@ -63,7 +63,7 @@ Call: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
 
 
 class _Ended(Exception):
-    """The control plane closed the stream: the way out of the stream's tasks."""
+    """The control plane closed the stream, or we shall: the way out of the stream's tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,20 +104,31 @@ class Upstream:
         self._trouble = trouble
         self._clock = clock
         self._again = asyncio.Event()
+        self._other = asyncio.Event()
         self._leave_pair_out = False
         self._leave_delta_out = False
 
     def retry_now(self) -> None:
-        """Something changed that may make the next attempt succeed, such as a new token."""
+        """Something changed that may make the next attempt succeed, such as a new token. To a stream that is
+        open it means nothing.
+        """
+        if not self._hub.connected:
+            self._again.set()
+
+    def become(self, node: wire.Node) -> None:
+        """Who we are is somebody else now: the stream that is open ends, and the next one says so."""
+        self._node = node
+        self._other.set()
         self._again.set()
 
     async def run(self) -> None:
         delays = RETRY.delays()
         while True:
             self._again.clear()
+            self._other.clear()
             began = self._clock.monotonic()
             problem = await self._attempt(delta if self._speaks_delta() else sotw)
-            if self._leave_delta_out:
+            if self._leave_delta_out or self._other.is_set():
                 continue
             self._trouble(problem)
             if self._clock.monotonic() - began > RETRY.settled:
@@ -171,6 +182,7 @@ class Upstream:
         try:
             async with Tasks() as tasks:
                 tasks.start("xds-to-control-plane", self._send(codec, outbox, call, heard))
+                tasks.start("xds-as-somebody-else", self._until_other())
                 await self._receive(codec, outbox, call, heard)
                 raise _Ended
         except* _Ended:
@@ -187,6 +199,10 @@ class Upstream:
         code = await call.code()
         self._leave_delta_out = codec is delta and code is grpc.StatusCode.UNIMPLEMENTED
         return self._explain(code, await call.details(), shown)
+
+    async def _until_other(self) -> None:
+        await self._other.wait()
+        raise _Ended
 
     async def _receive(self, codec: ModuleType, outbox: Outbox, call: Call, heard: asyncio.Event) -> None:
         async for data in call:

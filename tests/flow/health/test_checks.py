@@ -98,7 +98,7 @@ async def test_an_application_that_does_not_listen_is_told_with_both_ends() -> N
     port = free_port()
     said = await check(probe(HttpGet(port=port)))
     assert said == (
-        f'Get "http://127.0.0.1:{port}/": dial tcp 127.0.0.6:0->127.0.0.1:{port}: connection refused'
+        f'Get "http://127.0.0.1:{port}/": dial tcp 127.0.0.6:0->127.0.0.1:{port}: connect: connection refused'
     )
 
 
@@ -188,7 +188,7 @@ async def test_a_tcp_probe_is_content_with_a_connection() -> None:
 async def test_a_tcp_probe_of_a_closed_port_is_told() -> None:
     port = free_port()
     said = await check(probe(TcpSocket(port=port)))
-    assert said == f"dial tcp 127.0.0.6:0->127.0.0.1:{port}: connection refused"
+    assert said == f"dial tcp 127.0.0.6:0->127.0.0.1:{port}: connect: connection refused"
 
 
 async def test_a_tcp_probe_of_a_full_backlog_is_given_up_in_time() -> None:

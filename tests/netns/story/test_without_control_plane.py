@@ -1,6 +1,7 @@
 """Machines that start while their control plane is away, and what becomes of requests. In this order."""
 
 import json
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -70,12 +71,15 @@ def start_anew(stage: Stage, host: str) -> None:
 def test_a_machine_that_starts_without_its_control_plane_serves_over_mutual_tls(stage: Stage) -> None:
     stage.stop("istiod")
     start_anew(stage, "vm")
+    began = time.monotonic()
     joined(stage, "vm")
+    print(f"{time.monotonic() - began:.1f} s until ready and captured")
     assert status(stage, "vm")["stale"] == "serving last known good, 0 minutes old"
     screen = stage.quietly("vm", "vmagent status")
     assert "ready, serving last known good, 0 minutes old" in screen
     assert "not connected" in screen
     stage.until("a request crosses the mesh", lambda: answered(stage), within=10)
+    print(f"{time.monotonic() - began:.1f} s until a request crosses")
     traffic.request(stage)
 
 

@@ -15,14 +15,34 @@ from vmagent.config.addresses import Host, HostAddress
 from . import vm
 
 
-def host(*pairs: tuple[str, str], routed: tuple[str, ...] = ()) -> Host:
+def host(*pairs: tuple[str, str], routed: tuple[str, ...] = (), towards: tuple[str, ...] = ()) -> Host:
     found = tuple(HostAddress(interface=interface, ip=ip) for interface, ip in pairs)
-    return Host(name="vm", addresses=found, routed=routed)
+    return Host(name="vm", addresses=found, routed=routed, towards=towards)
 
 
 def test_the_default_route_decides_and_not_the_order_of_interfaces() -> None:
     two = host(("eth1", "10.0.0.5"), ("eth0", "192.168.0.204"), routed=("192.168.0.204",))
     assert choose(two, "") == ("192.168.0.204", "10.0.0.5")
+
+
+def test_the_route_to_the_control_plane_decides_before_the_default_route() -> None:
+    two = host(
+        ("eth0", "10.0.0.5"), ("eth1", "192.168.0.204"), routed=("10.0.0.5",), towards=("192.168.0.204",)
+    )
+    assert choose(two, "") == ("192.168.0.204", "10.0.0.5")
+    assert choose(two, "10.0.0.5") == ("10.0.0.5", "192.168.0.204")
+
+
+def test_a_control_plane_behind_a_container_bridge_makes_nobody_register_the_bridge() -> None:
+    two = host(("docker0", "172.17.0.1"), ("eth0", "10.0.0.5"), routed=("10.0.0.5",), towards=("172.17.0.1",))
+    assert choose(two, "") == ("10.0.0.5",)
+
+
+def test_of_both_families_the_one_that_leads_to_the_control_plane_comes_first() -> None:
+    both = host(
+        ("eth0", "10.0.0.5"), ("eth0", "fd00::5"), routed=("10.0.0.5", "fd00::5"), towards=("fd00::5",)
+    )
+    assert choose(both, "") == ("fd00::5", "10.0.0.5")
 
 
 @pytest.mark.parametrize(

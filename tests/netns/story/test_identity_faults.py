@@ -1,0 +1,161 @@
+"""What befalls an identity while requests cross the mesh all the time: not one is lost. In this order."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from lab.demo import joining, resilience, story
+from lab.demo.names import CONFIGURE, CURL, INSTALL, VM_ANSWER
+from lab.demo.stage import SCENARIO, Stage
+from lab.hosts import services
+from lab.hosts.lab import Lab
+from lab.hosts.process import Process
+
+LIFETIME = 40
+"""Seconds: half of it is enough for the CA to be away over a renewal."""
+HOSTS = ("vm", "client")
+ROOT = "/etc/certs/root-cert.pem"
+CA = f"{services.STATE}/ca-key.pem {services.STATE}/root-cert.pem"
+ASK = (
+    "rm -f /tmp/answers /tmp/enough; until [ -e /tmp/enough ]; do"
+    " curl -s -o /dev/null --max-time 2 -w '%{http_code}\\n' nginx.jd.com >>/tmp/answers; sleep 0.1; done"
+)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    lab = Lab("faults")
+    lab.up()
+    try:
+        stage = Stage(lab, lambda kind, line: print(line))
+        story.begin(stage)
+        stage.services["nginx"] = services.start_application(lab.host("vm"))
+        joining.describe(stage)
+        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
+        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+        stage.mesh("apply -f serviceentry.yaml")
+        for host in HOSTS:
+            stage.carry(host, "istiod", host)
+            for command in INSTALL:
+                stage.type(host, command.format(host))
+            lab.host(host).append("/var/lib/istio/envoy/cluster.env", f"SECRET_TTL='{LIFETIME}s'\n")
+            joining.start(stage, host)
+        for host in HOSTS:
+            stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
+        stage.until(
+            "it answers", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=20
+        )
+        yield stage
+    finally:
+        lab.down()
+
+
+@dataclass
+class Asking:
+    """A request every tenth of a second, from the client to the VM's application."""
+
+    stage: Stage
+    process: Process
+
+    def answers(self) -> Counter[str]:
+        self.stage.type("client", "touch /tmp/enough")
+        self.process.wait(timeout=10)
+        return Counter(self.stage.quietly("client", "cat /tmp/answers").split())
+
+
+def ask(stage: Stage) -> Asking:
+    return Asking(stage, stage.lab.host("client").spawn(["bash", "-c", ASK], log="/var/log/asking.log"))
+
+
+def status(stage: Stage, host: str = "vm") -> dict[str, Any]:
+    return dict(json.loads(stage.quietly(host, "vmagent status --json") or "{}"))
+
+
+def serial(stage: Stage, host: str) -> str:
+    return stage.quietly(host, "openssl x509 -noout -serial -in /etc/certs/cert-chain.pem")
+
+
+def troubled(stage: Stage, part: str, words: str) -> bool:
+    return words in status(stage).get("trouble", {}).get(part, "")
+
+
+def renewed(stage: Stage, host: str, before: str) -> bool:
+    return serial(stage, host) not in ("", before)
+
+
+def lost(asking: Asking) -> int:
+    answers = asking.answers()
+    print(f"{sum(answers.values())} requests: {dict(answers)}")
+    assert answers["200"] > 10
+    return sum(answers.values()) - answers["200"]
+
+
+def test_the_ca_is_away_over_a_renewal(stage: Stage) -> None:
+    asking = ask(stage)
+    before = {host: serial(stage, host) for host in HOSTS}
+    stage.stop("istiod")
+    stage.until(
+        "status says until when all is well",
+        partial(troubled, stage, "identity", "the certificate is good until"),
+        within=LIFETIME,
+    )
+    ready = stage.quietly("vm", "curl -s -w '%{http_code}' localhost:15020/healthz/ready")
+    assert "the certificate is good until" in ready
+    assert ready.endswith("200")
+    resilience.start_control_plane(stage)
+    began = time.monotonic()
+    for host in HOSTS:
+        stage.until(f"{host} renews", partial(renewed, stage, host, before[host]), within=15)
+    print(f"healed {time.monotonic() - began:.1f} s after the CA's return")
+    assert lost(asking) == 0
+    stage.until("status says no more of it", lambda: "identity" not in status(stage)["trouble"], within=5)
+
+
+def test_the_root_of_the_mesh_becomes_another_one(stage: Stage) -> None:
+    asking = ask(stage)
+    stage.type("istiod", f"mkdir /tmp/old /tmp/new && cp {CA} /tmp/old")
+    stage.note("another authority is made, and its root handed out beside the old one")
+    stage.stop("istiod")
+    stage.type("istiod", f"rm {CA}")
+    resilience.start_control_plane(stage)
+    stage.stop("istiod")
+    stage.type("istiod", f"cp {CA} /tmp/new && cp /tmp/old/* {services.STATE}")
+    resilience.start_control_plane(stage)
+    new = stage.quietly("istiod", "cat /tmp/new/root-cert.pem")
+    for host in HOSTS:
+        both = stage.lab.host(host).read(ROOT).rstrip("\n") + "\n" + new
+        stage.lab.host(host).write(ROOT, both, mode=0o644, owner="istio-proxy")
+    for host in HOSTS:
+        stage.until(f"{host} trusts both", partial(trusts, stage, host, 2), within=10)
+    stage.note("the control plane changes its authority")
+    stage.stop("istiod")
+    stage.type("istiod", f"cp /tmp/new/* {services.STATE}")
+    before = {host: serial(stage, host) for host in HOSTS}
+    resilience.start_control_plane(stage)
+    for host in HOSTS:
+        stage.until(f"{host} is connected", partial(resilience.connected, stage, host), within=20)
+        stage.until(
+            f"{host} has a new certificate", partial(renewed, stage, host, before[host]), within=LIFETIME
+        )
+        stage.until(f"{host} still trusts both", partial(trusts, stage, host, 2), within=5)
+    stage.note("the old root is taken out")
+    for host in HOSTS:
+        stage.lab.host(host).write(ROOT, new, mode=0o644, owner="istio-proxy")
+        stage.until(f"{host} trusts the new one alone", partial(trusts, stage, host, 1), within=5)
+    assert lost(asking) == 0
+    stage.until(
+        "a request crosses", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=5
+    )
+
+
+def trusts(stage: Stage, host: str, roots: int) -> bool:
+    """As Envoy says of itself, for every context it has."""
+    found = json.loads(stage.quietly(host, "curl -s localhost:15000/certs") or "{}").get("certificates", [])
+    counts = [len(each.get("ca_cert", ())) for each in found if each.get("ca_cert")]
+    return bool(counts) and set(counts) == {roots}

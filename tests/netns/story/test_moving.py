@@ -1,0 +1,155 @@
+"""A machine in the mesh gets another address while it runs. The tests are one story, in this order."""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from lab.demo import joining, resilience
+from lab.demo.names import CONFIGURE, CURL, ENTRY, GET_ENTRY, INSTALL, VM_ANSWER
+from lab.demo.stage import SCENARIO, Stage
+from lab.hosts import services
+from lab.hosts.lab import Lab
+
+OTHER = "192.168.0.205"
+OTHER_ENTRY = f"nginx-{OTHER}"
+ENTRIES = "get workloadentry -n istio-demo"
+
+
+QUICKLY = {"PILOT_WORKLOAD_ENTRY_GRACE_PERIOD": "5s"}
+NOTICES = ("--keepalive-interval", "2s", "--keepalive-timeout", "2s")
+"""A machine whose address went cannot close its connection: istiod finds out after 40 s, this one after 4."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    lab = Lab("moving")
+    lab.up()
+    try:
+        stage = Stage(lab, lambda kind, line: print(line))
+        stage.services["istiod"] = services.start_control_plane(
+            lab.host("istiod"), resources=SCENARIO / "cluster", env=QUICKLY, arguments=NOTICES
+        )
+        stage.services["nginx"] = services.start_application(lab.host("vm"))
+        joining.describe(stage)
+        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
+        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+        stage.mesh("apply -f serviceentry.yaml")
+        for host in ("vm", "client"):
+            stage.carry(host, "istiod", host)
+            for command in INSTALL:
+                stage.type(host, command.format(host))
+        bridge(stage)
+        for host in ("vm", "client"):
+            joining.start(stage, host)
+        for host in ("vm", "client"):
+            stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
+        stage.until("the first answer", lambda: answered(stage), within=20)
+        yield stage
+    finally:
+        lab.down()
+
+
+def bridge(stage: Stage) -> None:
+    """As Docker leaves one: an address that comes before the others, and that nobody outside reaches."""
+    stage.type(
+        "vm",
+        "ip link add docker0 type bridge && ip addr add 172.17.0.1/16 dev docker0 && ip link set docker0 up",
+    )
+
+
+def answered(stage: Stage) -> bool:
+    return VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com")
+
+
+def readdress(stage: Stage, old: str, new: str) -> None:
+    """As a DHCP client does it: the old address goes, its routes with it, and then the new one comes."""
+    nic = stage.quietly("vm", f"ip -o -4 addr show | awk '/{old}/ {{print $2; exit}}'").strip()
+    route = stage.quietly("vm", "ip route show default").strip()
+    assert nic
+    assert route
+    stage.type("vm", f"ip addr del {old}/24 dev {nic}; ip addr add {new}/24 dev {nic}; ip route add {route}")
+
+
+def agent(stage: Stage) -> str:
+    return stage.quietly("vm", "cat /run/istio-agent/lock").strip()
+
+
+def test_an_address_of_a_container_bridge_is_not_the_machines(stage: Stage) -> None:
+    assert ENTRY in stage.mesh_quietly(ENTRIES)
+    assert "172.17.0.1" not in stage.mesh_quietly(ENTRIES)
+
+
+def test_another_address_is_registered_without_a_restart_and_the_old_entry_goes(stage: Stage) -> None:
+    before, envoy = agent(stage), stage.quietly("vm", "pgrep -u istio-proxy envoy")
+    asking = stage.lab.host("client").spawn(
+        ["bash", "-c", resilience.ASK.format(100)], log="/var/log/asking.log"
+    )
+    readdress(stage, "192.168.0.204", OTHER)
+    began = time.monotonic()
+    stage.until("it registers", lambda: OTHER_ENTRY in stage.mesh_quietly(ENTRIES), within=15)
+    stage.until("and is healthy", lambda: "status: 'True'" in stage.mesh_quietly(entry(OTHER)), within=15)
+    stage.until("it answers", lambda: answered(stage), within=15)
+    print(f"{time.monotonic() - began:.1f} s until it answers")
+    asking.wait(timeout=60)
+    answers = stage.quietly("client", "sort /tmp/answers | uniq -c").split()
+    print(f"of 100 requests around the change: {answers}")
+    assert int(answers[answers.index("200") - 1]) >= 50  # the old entry is there until istiod notices
+    stage.until("the old entry goes", lambda: ENTRY not in stage.mesh_quietly(ENTRIES), within=20)
+    assert (agent(stage), stage.quietly("vm", "pgrep -u istio-proxy envoy")) == (before, envoy)
+    assert f"sidecar~{OTHER}~" in stage.quietly("vm", "vmagent status --json")
+    log = stage.quietly("vm", f"cat {services.AGENT_LOG}")
+    assert f"this machine's address is {OTHER} now, and was 192.168.0.204: registering again" in log
+
+
+def entry(address: str) -> str:
+    return GET_ENTRY.replace(ENTRY, f"nginx-{address}")
+
+
+def test_an_address_that_goes_and_comes_back_at_once_is_no_change(stage: Stage) -> None:
+    uid = resilience.identity(stage.mesh_quietly(entry(OTHER)))
+    times = stage.quietly("vm", f"grep -c 'registering again' {services.AGENT_LOG}")
+    readdress(stage, OTHER, OTHER)
+    stage.until("it answers", lambda: answered(stage), within=15)
+    time.sleep(4)  # longer than an address must last to count: that nothing happens takes its time
+    assert stage.quietly("vm", f"grep -c 'registering again' {services.AGENT_LOG}") == times
+    assert resilience.identity(stage.mesh_quietly(entry(OTHER))) == uid
+
+
+def test_back_at_its_old_address_it_is_what_it_was(stage: Stage) -> None:
+    readdress(stage, OTHER, "192.168.0.204")
+    stage.until("it registers", lambda: ENTRY in stage.mesh_quietly(ENTRIES), within=15)
+    stage.until("it answers", lambda: answered(stage), within=20)
+    stage.until("the other entry goes", lambda: OTHER_ENTRY not in stage.mesh_quietly(ENTRIES), within=20)
+
+
+def test_an_ipv6_address_that_another_machine_has_is_named_and_not_registered(stage: Stage) -> None:
+    """The kernel finds out by itself; of IPv4 only whoever configures the address could."""
+    for host in ("client", "vm"):
+        nic = stage.quietly(host, "ip -o -4 addr show | awk '/192.168.0/ {print $2; exit}'").strip()
+        stage.type(host, f"sysctl -qw net.ipv6.conf.{nic}.disable_ipv6=0; ip addr add fd00:5::7/64 dev {nic}")
+        stage.until(
+            f"{host} has looked whether somebody has it",
+            partial(looked, stage, host),
+            within=10,
+        )
+    assert "dadfailed" in stage.quietly("vm", "ip -6 addr show")
+    told = stage.quietly("vm", "vmagent config check 2>&1")
+    assert "another machine of this network has fd00:5::7, too: it is not registered" in told
+    assert "fd00:5::7" not in stage.quietly("vm", "vmagent config show --json")
+
+
+def looked(stage: Stage, host: str) -> bool:
+    addresses = stage.quietly(host, "ip -6 addr show")
+    return "fd00:5::7" in addresses and ("tentative" not in addresses or "dadfailed" in addresses)
+
+
+def test_a_second_agent_on_the_machine_says_who_has_its_place(stage: Stage) -> None:
+    """One address, one entry: which the second one would share."""
+    told = stage.quietly(
+        "vm", "setpriv --reuid=istio-proxy --regid=istio-proxy --init-groups vmagent proxy 2>&1"
+    )
+    assert f"another agent (pid {agent(stage)}) runs on this machine" in told
+    assert ENTRY in stage.mesh_quietly(ENTRIES)
+    assert answered(stage)
