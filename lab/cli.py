@@ -1,42 +1,31 @@
 """``lab``: hosts to run agents on, and the mesh they join, from a shell.
 
-Owns:      words to calls, and what is printed.
+Owns:      words to calls, and what is printed about hosts. Words about resources and proxies have rooms of
+           their own.
 Does not:  know how anything is done (lab/hosts, lab/demo).
 """
 
 import importlib
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 import click
-import yaml
 
 from lab.check import check
 from lab.compare.command import compare
 from lab.faults import fault
 from lab.hosts import services
-from lab.hosts.cluster import Cluster, Kind, kind_of
 from lab.hosts.errors import LabError
 from lab.hosts.host import environment
 from lab.hosts.lab import Lab
 from lab.hosts.machine import provision
 from lab.hosts.machine.host import SystemdHost
 from lab.hosts.process import inner_pids
-
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines stay readable, as kubectl writes them."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
+from lab.kubectl.apply import apply, delete
+from lab.kubectl.get import get
 
 
 class Cli(click.Group):
@@ -156,90 +145,6 @@ def logs(lab: Lab, host: str, follow: bool) -> None:
     os.execve(line[0], line, environment(None, None))
 
 
-_namespace = click.option("-n", "--namespace", default="default")
-
-
-@main.command("get")
-@_namespace
-@click.option("-A", "--all-namespaces", "everywhere", is_flag=True)
-@click.option("-o", "form", type=click.Choice(["yaml", "json", "name"]), help="Otherwise a table.")
-@click.argument("kind")
-@click.argument("name", required=False)
-@click.pass_obj
-def get_command(lab: Lab, kind: str, name: str | None, namespace: str, everywhere: bool, form: str) -> None:
-    """Resources of the control plane, as it serves them."""
-    wanted, cluster = kind_of(kind), Cluster(lab.host("istiod"))
-    if name is not None:
-        found = cluster.get(wanted, namespace, name)
-        items = [found]
-    else:
-        items = cluster.list(wanted, None if everywhere else namespace)
-        found = {"apiVersion": "v1", "kind": "List", "items": items}
-    match form:
-        case "yaml":
-            click.echo(yaml.dump(found, Dumper=_Dumper, sort_keys=False, allow_unicode=True), nl=False)
-        case "json":
-            click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        case "name":
-            click.echo("".join(f"{wanted.plural}/{item['metadata']['name']}\n" for item in items), nl=False)
-        case _:
-            _table(wanted, items)
-
-
-def _table(kind: Kind, items: list[dict[str, Any]]) -> None:
-    if not items:
-        click.echo("No resources found", err=True)
-        return
-    click.echo(f"{'NAMESPACE':16} {'NAME':32} ADDRESS")
-    for item in items:
-        metadata, spec = item["metadata"], item.get("spec") or {}
-        address = spec.get("address") or (item.get("status") or {}).get("podIP") or ""
-        click.echo(f"{metadata.get('namespace', ''):16} {metadata['name']:32} {address}".rstrip())
-
-
-@main.command()
-@click.option("-f", "file", type=click.File(), required=True, help="YAML; - for standard input.")
-@click.pass_obj
-def apply(lab: Lab, file: TextIO) -> None:
-    """Create or replace every document of a file."""
-    cluster = Cluster(lab.host("istiod"))
-    for document in _documents(file):
-        done = cluster.apply(document)
-        click.echo(f"{kind_of(document['kind']).plural}/{document['metadata']['name']} {done}")
-
-
-@main.command()
-@click.option("-f", "file", type=click.File(), help="Delete every document of a file.")
-@_namespace
-@click.argument("kind", required=False)
-@click.argument("name", required=False)
-@click.pass_obj
-def delete(lab: Lab, file: TextIO | None, namespace: str, kind: str | None, name: str | None) -> None:
-    """By KIND NAME, or by file."""
-    if (file is None) == (kind is None) or (kind is None) != (name is None):
-        raise click.UsageError("give either KIND and NAME or -f FILE")
-    cluster = Cluster(lab.host("istiod"))
-    doomed = (
-        [(kind, namespace, name)] if file is None else [_place(document) for document in _documents(file)]
-    )
-    for kind, namespace, name in doomed:
-        cluster.delete(kind_of(str(kind)), namespace, str(name))
-        click.echo(f"{kind_of(str(kind)).plural}/{name} deleted")
-
-
-def _documents(file: TextIO) -> list[dict[str, Any]]:
-    documents = [document for document in yaml.safe_load_all(file) if document is not None]
-    for document in documents:
-        if not isinstance(document, dict) or not (document.get("metadata") or {}).get("name"):
-            raise LabError(f"{file.name}: a document without kind or metadata.name")
-    return documents
-
-
-def _place(document: dict[str, Any]) -> tuple[str, str, str]:
-    metadata = document["metadata"]
-    return document["kind"], metadata.get("namespace") or "default", metadata["name"]
-
-
 @main.command()
 @click.option("--keep", is_flag=True, help="Leave the lab standing afterwards.")
 @click.option(
@@ -252,9 +157,8 @@ def demo(lab: Lab, keep: bool, istio_filters: bool) -> None:
     sys.exit(play(lab, keep=keep, istio_filters=istio_filters))
 
 
-main.add_command(fault)
-main.add_command(check)
-main.add_command(compare)
+for command in (get, apply, delete, fault, check, compare):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from lab.controlplane.builtins import Builtins
 from lab.controlplane.documents import Document
 from lab.controlplane.fault_api import BadFault, FaultApi
 from lab.controlplane.http import HttpRequest, HttpResponse
-from lab.controlplane.kinds.document import BadDocument
+from lab.controlplane.kinds.document import BadDocument, Place
 from lab.controlplane.kinds.service_entry import ServiceEntry
 from lab.controlplane.mesh import Allocation
 from lab.controlplane.registry import Key
@@ -42,6 +42,14 @@ _REASONS: Final = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "RequestEntityTooLarge",
     HTTPStatus.SERVICE_UNAVAILABLE: "ServiceUnavailable",
 }
+
+
+_REQUEST: Final = "the request"
+
+
+def _without_place(text: str) -> str:
+    """Whoever sent a document knows which one it was."""
+    return text.removeprefix(f"{Place(file=_REQUEST, number=1)}: ")
 
 
 class Failure(Exception):
@@ -118,7 +126,9 @@ class Api:
         except NotThere:
             builtin = self.builtins.document(self.store.world, about.key)
             if builtin is None:
-                raise Failure(HTTPStatus.NOT_FOUND, f'{about.kind.plural} "{about.name}" not found') from None
+                raise Failure(
+                    HTTPStatus.NOT_FOUND, f'{about.kind.qualified} "{about.name}" not found'
+                ) from None
             found = builtin
         return {**found, **self._status(about.key), "apiVersion": about.version}
 
@@ -146,24 +156,24 @@ class Api:
     def _create(self, about: Target, document: Document) -> HttpResponse:
         single = self._single(about, document)
         if single.key in self.store.world.resources:
-            text = f'{about.kind.plural} "{single.name}" already exists'
+            text = f'{about.kind.qualified} "{single.name}" already exists'
             raise Failure(HTTPStatus.CONFLICT, text, "AlreadyExists")
-        return HttpResponse(body=self._write(single, document), status=HTTPStatus.CREATED)
+        return self._write(single, document, HTTPStatus.CREATED)
 
     def _replace(self, about: Target, document: Document) -> HttpResponse:
         current = self._get(about)
         expected = document.get("metadata", {}).get("resourceVersion")
         actual = current["metadata"].get("resourceVersion")
         if expected and actual and expected != actual:
-            text = f'{about.kind.plural} "{about.name}": the object has been modified'
+            text = f'{about.kind.qualified} "{about.name}": the object has been modified'
             raise Failure(HTTPStatus.CONFLICT, text, "Conflict")
-        return HttpResponse(body=self._write(self._single(about, document), document))
+        return self._write(self._single(about, document), document, HTTPStatus.OK)
 
     def _delete(self, about: Target) -> HttpResponse:
         try:
             self.store.delete(about.key)
         except NotThere:
-            raise Failure(HTTPStatus.NOT_FOUND, f'{about.kind.plural} "{about.name}" not found') from None
+            raise Failure(HTTPStatus.NOT_FOUND, f'{about.kind.qualified} "{about.name}" not found') from None
         return HttpResponse(body={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
 
     def _single(self, about: Target, document: Document) -> Target:
@@ -183,7 +193,7 @@ class Api:
             raise Failure(HTTPStatus.BAD_REQUEST, "kind, apiVersion, name or namespace differ from the path")
         return Target(kind=about.kind, version=about.version, namespace=about.namespace, name=name)
 
-    def _write(self, about: Target, document: Document) -> Document:
+    def _write(self, about: Target, document: Document, done: HTTPStatus) -> HttpResponse:
         metadata = {**document["metadata"]}
         if about.namespace is not None:
             metadata["namespace"] = about.namespace
@@ -191,11 +201,12 @@ class Api:
             metadata.pop(of_the_server, None)
         text = yaml.safe_dump({**document, "metadata": metadata})
         try:
-            parse(text, file="the request")
+            parsed = parse(text, file=_REQUEST)
             self.store.apply(text)
         except BadDocument as why:
-            raise Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(why)) from why
-        return self._get(about)
+            raise Failure(HTTPStatus.UNPROCESSABLE_ENTITY, _without_place(str(why))) from why
+        warnings = tuple(_without_place(each) for each in parsed.warnings)
+        return HttpResponse(body=self._get(about), status=done, warnings=warnings)
 
     def _token(self, about: Target, request: HttpRequest) -> HttpResponse:
         if (about.kind.kind, about.subresource, request.method) != ("ServiceAccount", "token", "POST"):

@@ -18,6 +18,11 @@ class ApiKind:
     versions: tuple[str, ...]
     namespaced: bool = True
 
+    @property
+    def qualified(self) -> str:
+        """The plural and its group, by which an API server names it."""
+        return f"{self.plural}.{self.versions[0].rpartition('/')[0]}".rstrip(".")
+
 
 def _networking(kind: str, plural: str) -> ApiKind:
     return ApiKind(kind=kind, plural=plural, versions=NETWORKING)

@@ -25,6 +25,9 @@ MAX_BODY: Final = 8 * 1024 * 1024
 PATIENCE: Final = 10.0
 """Seconds a client may take to send its request, and again to read the answer."""
 MAX_CONNECTIONS: Final = 64
+MAX_WARNINGS: Final = 20
+MAX_WARNING: Final = 300
+"""Characters; a header of our own is not to be longer than what others refuse to read."""
 
 
 JSON: Final = "application/json"
@@ -49,6 +52,10 @@ class HttpResponse:
     """Anything JSON can say, or the text itself of another type."""
     status: HTTPStatus = HTTPStatus.OK
     content_type: str = JSON
+    warnings: tuple[str, ...] = ()
+    """What a client is to show its user beside the answer, as an API server sends it."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further ones; our own words only."""
 
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -135,8 +142,18 @@ def encode(response: HttpResponse) -> bytes:
         body = json.dumps(response.body, default=str).encode() + b"\n"
     else:
         body = str(response.body).encode()
-    head = (
-        f"HTTP/1.1 {response.status.value} {response.status.phrase}\r\n"
-        f"Content-Type: {response.content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+    lines = [
+        f"HTTP/1.1 {response.status.value} {response.status.phrase}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
+        *(f'Warning: 299 - "{_quoted(each)}"' for each in response.warnings[:MAX_WARNINGS]),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _quoted(text: str) -> str:
+    """Fit for a header, whatever somebody called a field of his document."""
+    plain = "".join(each if each.isascii() and each.isprintable() else "?" for each in text)
+    return plain[:MAX_WARNING].replace("\\", "\\\\").replace('"', '\\"')

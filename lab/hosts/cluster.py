@@ -2,20 +2,17 @@
 
 Owns:      kinds and their paths, and the four requests.
 Does not:  understand a resource.
-Surprise:  the API listens on the loopback of host istiod. The socket is made in that host's network by this
-           very process; nothing is started there.
 """
 
 import http.client
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.hosts import kernel
 from lab.hosts.errors import LabError
 from lab.hosts.host import Host
+from lab.hosts.loopback import Answer, Unanswered, ask
 
 PORT: Final = 8001
 PATIENCE: Final = 15.0
@@ -33,6 +30,16 @@ class Kind:
     plural: str
     short: str
     namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """Empty for Kubernetes' core."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def typed(self) -> str:
+        """As kubectl names one: ``serviceentry.networking.istio.io``, ``pod``."""
+        return f"{self.name.lower()}.{self.group}".rstrip(".")
 
     def collection(self, namespace: str | None) -> str:
         prefix = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
@@ -62,9 +69,10 @@ KINDS: Final = (
 
 
 def kind_of(word: str) -> Kind:
-    """By name, plural or short name, in any case. Raises LabError."""
+    """By name, plural or short name, in any case, with or without the group. Raises LabError."""
+    short, _, group = word.lower().partition(".")
     for kind in KINDS:
-        if word.lower() in (kind.name.lower(), kind.plural, kind.short):
+        if short in (kind.name.lower(), kind.plural, kind.short) and group in ("", kind.group):
             return kind
     raise LabError(f"there is no kind {word!r}", hint=", ".join(kind.plural for kind in KINDS))
 
@@ -75,6 +83,14 @@ class Refused(LabError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    done: str
+    """``created``, ``configured`` or ``unchanged``."""
+    warnings: tuple[str, ...] = ()
+    """What was accepted and is without effect."""
 
 
 class Cluster:
@@ -90,21 +106,22 @@ class Cluster:
         """Raises Refused with status 404 if there is none."""
         return self._ask("GET", f"{kind.collection(namespace)}/{name}")
 
-    def apply(self, document: Mapping[str, Any]) -> str:
-        """``created`` or ``configured``."""
+    def apply(self, document: Mapping[str, Any]) -> Applied:
+        """Raises Refused with status 422 for a document that is not valid."""
         kind = kind_of(str(document.get("kind")))
         metadata = document.get("metadata") or {}
         collection = kind.collection(metadata.get("namespace") or "default")
         path = f"{collection}/{metadata.get('name')}"
         try:
-            self._ask("GET", path)
+            before = self._ask("GET", path)
         except Refused as why:
             if why.status != http.HTTPStatus.NOT_FOUND:
                 raise
-            self._ask("POST", collection, document)
-            return "created"
-        self._ask("PUT", path, document)
-        return "configured"
+            created = self._answered("POST", collection, document)
+            return Applied(done="created", warnings=created.warnings)
+        put = self._answered("PUT", path, document)
+        done = "unchanged" if _object(put) == before else "configured"
+        return Applied(done=done, warnings=put.warnings)
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         self._ask("DELETE", f"{kind.collection(namespace)}/{name}")
@@ -124,22 +141,26 @@ class Cluster:
         self._ask("POST", f"{FAULTS}/drop")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        connection = _Connection(self._host)
-        try:
-            content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        except (OSError, http.client.HTTPException) as error:
-            raise LabError(f"the control plane does not answer: {error}", hint="lab logs istiod") from None
-        finally:
-            connection.close()
+        return _object(self._answered(method, path, body))
+
+    def _answered(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """Raises Refused for any status that is an error."""
+        answer = self._send(method, path, body)
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise Refused(
-                _message(text) or f"{method} {path}: {answer.status} {answer.reason}", answer.status
-            )
-        found = json.loads(text) if text else {}
-        return found if isinstance(found, dict) else {}
+            raise Refused(_message(answer.text) or f"{method} {path}: {answer.status}", answer.status)
+        return answer
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
+        content = None if body is None else json.dumps(body)
+        try:
+            return ask(self._host, PORT, path, method=method, body=content, patience=PATIENCE)
+        except Unanswered as error:
+            raise LabError(f"the control plane does not answer: {error}", hint="lab logs istiod") from None
+
+
+def _object(answer: Answer) -> Json:
+    found = json.loads(answer.text) if answer.text else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _message(text: str) -> str:
@@ -148,16 +169,3 @@ def _message(text: str) -> str:
         return str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         return text.strip()
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, host: Host) -> None:
-        super().__init__("127.0.0.1", PORT, timeout=PATIENCE)
-        self._network = host.network
-
-    def connect(self) -> None:
-        try:
-            with kernel.inside_network(self._network):
-                self.sock = socket.create_connection((self.host, self.port), PATIENCE)
-        except FileNotFoundError:
-            raise LabError("the lab is not up", hint="lab up") from None

@@ -141,7 +141,7 @@ async def test_an_object_lives_from_post_to_delete(ask: Ask, control_plane: Cont
     assert (await ask("DELETE", f"{ENTRIES}/second"))[1]["status"] == "Success"
     status, gone = await ask("GET", f"{ENTRIES}/second")
     assert (status, gone["reason"], gone["code"]) == (404, "NotFound", 404)
-    assert gone["message"] == 'serviceentries "second" not found'
+    assert gone["message"] == 'serviceentries.networking.istio.io "second" not found'
     assert not (control_plane.settings.resources / "serviceentry.istio-demo.second.yaml").exists()
 
 
