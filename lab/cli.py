@@ -26,6 +26,7 @@ from lab.hosts.machine.host import SystemdHost
 from lab.hosts.process import inner_pids
 from lab.kubectl.apply import apply, delete
 from lab.kubectl.get import get
+from lab.proxyconfig.command import COMMANDS
 
 
 class Cli(click.Group):
@@ -157,7 +158,7 @@ def demo(lab: Lab, keep: bool, istio_filters: bool) -> None:
     sys.exit(play(lab, keep=keep, istio_filters=istio_filters))
 
 
-for command in (get, apply, delete, fault, check, compare):
+for command in (get, apply, delete, *COMMANDS, fault, check, compare):
     main.add_command(command)
 
 

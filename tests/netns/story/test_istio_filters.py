@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.demo import joining, resilience, story, traffic
-from lab.demo.stage import Stage
+from lab.demo.stage import Failed, Stage
 from lab.hosts.lab import Lab
 
 STEPS = (
@@ -71,3 +71,25 @@ def test_status_and_port_15020_say_what_is_missing(stage: Stage) -> None:
     metrics = stage.quietly("vm", "curl -sS localhost:15020/stats/prometheus")
     assert 'vmagent_xds_extensions_taken_out{extension="istio.stats"} 1' in metrics
     assert "vmagent_xds_resources_refused 0" in metrics
+
+
+def test_tables_of_the_proxys_own_configuration_tell_the_story(stage: Stage) -> None:
+    def rows(command: str) -> list[list[str]]:
+        return [line.split() for line in stage.mesh_quietly(command).splitlines()]
+
+    assert ["80", "nginx.jd.com", "/*", "nginx-vs.istio-demo"] in rows("routes client --name 80")
+    clusters = rows("clusters client --fqdn nginx.jd.com")
+    assert {row[2] for row in clusters[1:]} >= {"-", "vm", "docker"}
+    assert {row[4] for row in clusters[1:]} == {"EDS"}
+    assert ["80", "-", "inbound", "ORIGINAL_DST"] in [
+        row[-4:] for row in rows("clusters vm --direction inbound")
+    ]
+    listeners = rows("listeners vm --port 15001")
+    assert ["0.0.0.0", "15001", "ALL", "PassthroughCluster"] in listeners
+    live = rows("endpoints client --cluster 'outbound|80|vm|nginx.jd.com'")
+    assert live[1:] == [["192.168.0.204:80", "HEALTHY", "OK", "outbound|80|vm|nginx.jd.com"]]
+
+
+def test_a_host_without_an_envoy_is_named(stage: Stage) -> None:
+    with pytest.raises(Failed, match="hint: lab logs docker"):
+        stage.mesh("routes docker")
