@@ -24,7 +24,7 @@ deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 	@packaging/deb/build.sh
 
 test: ## everything, as CI does, as root
-	@lab/setup/setup.sh packaging machines scripts
+	@lab/setup/setup.sh packaging machines scripts browser
 	@lab/setup/test.sh format lint types unit package flow netns system
 
 check: ## under a minute: format, lint, types, unit and architecture tests

@@ -1,5 +1,5 @@
-"""Port 15014, as istiod has it: metrics, and what the control plane knows of its proxies. Nothing can be
-changed here, and no secret is told, so that anybody may look.
+"""Port 15014, as istiod has it: metrics, and what the control plane knows of its proxies; and a page for
+people. Nothing can be changed here, and no secret is told, so that anybody may look.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.controlplane.http import HttpRequest, HttpResponse
 from lab.controlplane.metrics import CONTENT_TYPE, text
+from lab.controlplane.page import Page
 from lab.controlplane.pilot_metrics import PilotMetrics
 
 
@@ -16,11 +17,14 @@ from lab.controlplane.pilot_metrics import PilotMetrics
 class Monitor:
     metrics: PilotMetrics
     syncz: Callable[[], Any]
+    page: Page
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         if request.method != "GET":
             return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is served here\n")
         match request.path:
+            case ():
+                return self.page.handle(request)
             case ("metrics",):
                 return HttpResponse(body=text(self.metrics.instruments()), content_type=CONTENT_TYPE)
             case ("debug", "syncz"):
@@ -28,7 +32,7 @@ class Monitor:
             case ("ready",) | ("healthz",):
                 return _plain(HTTPStatus.OK, "ok\n")
             case _:
-                return _plain(HTTPStatus.NOT_FOUND, "metrics, debug/syncz and ready are served here\n")
+                return _plain(HTTPStatus.NOT_FOUND, "/, metrics, debug/syncz and ready are served here\n")
 
 
 def _plain(status: HTTPStatus, body: str) -> HttpResponse:

@@ -34,6 +34,7 @@ from lab.controlplane.kinds.service_entry import ServiceEntry
 from lab.controlplane.mesh_config import MeshConfig
 from lab.controlplane.misbehaviour import Misbehaviour
 from lab.controlplane.monitoring import Monitor
+from lab.controlplane.page import Page
 from lab.controlplane.pilot_metrics import PilotMetrics
 from lab.controlplane.ports import Listening, Ports, plaintext_server
 from lab.controlplane.proxy import Proxy
@@ -256,7 +257,8 @@ class ControlPlane:
         )
 
     def _monitor(self) -> Monitor:
-        return Monitor(metrics=self.metrics, syncz=lambda: syncz(self.connections))
+        page = Page(lambda: self.world, self._mesh.current, lambda: self.connections)
+        return Monitor(metrics=self.metrics, syncz=lambda: syncz(self.connections), page=page)
 
     def _metrics(self) -> PilotMetrics:
         def services() -> int:

@@ -53,6 +53,7 @@ class Watch:
     """Nonce to version of responses that nobody answered yet, oldest first."""
     accepted: str = ""
     """Version of the last response that was acknowledged."""
+    accepted_nonce: str = ""
     rejected: str = ""
     """Version of the last response that was refused, and why, until a later one is accepted."""
     reason: str = ""
@@ -78,7 +79,8 @@ class Watch:
         if version is None:
             return None
         if error is None:
-            self.accepted, self.rejected, self.reason = version, "", ""
+            self.accepted, self.accepted_nonce = version, nonce
+            self.rejected, self.reason = "", ""
         else:
             self.rejected, self.reason = version, error
         return version

@@ -42,6 +42,7 @@ def _watch(watch: Watch, sent: Sent | None) -> dict[str, Any]:
         "sent": None if sent is None else _sent(sent),
         "unanswered": list(watch.offers.values()),
         "accepted": watch.accepted,
+        "acceptedNonce": watch.accepted_nonce,
         "rejected": watch.rejected,
         "reason": watch.reason,
     }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything a fresh Debian 12 needs to run the tests and the demo. A second run looks, finds it there, and is done.
 #
-#   setup.sh [WORD...]      packaging, machines, scripts: what that needs as well
+#   setup.sh [WORD...]      packaging, machines, scripts, browser: what that needs as well
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 umask 022
@@ -27,6 +27,7 @@ for word in "$@"; do
   case $word in
     packaging) PACKAGES+=(debhelper lintian) ;;
     machines) PACKAGES+=(debootstrap systemd-container) MACHINES=yes ;;
+    browser) PACKAGES+=(chromium-headless-shell fonts-dejavu-core) ;;
     scripts) PACKAGES+=(shellcheck vagrant vagrant-libvirt) ;;
     *) echo "setup: unknown word $word" >&2 && exit 64 ;;
   esac

@@ -12,6 +12,14 @@ pytest_kind() {
   .venv/bin/python -m pytest "tests/$1" -rs
 }
 
+# A browser looks at the control plane's page.
+ready_for_flow() {
+  if ! command -v chromium-headless-shell >/dev/null; then
+    echo "flow: chromium-headless-shell is missing; lab/setup/setup.sh browser installs it" >&2
+    return 1
+  fi
+}
+
 # The netns tests build hosts. What they lack is said here in a line, not found out in a hundred tracebacks.
 ready_for_netns() {
   local problems=0
@@ -54,6 +62,7 @@ run() {
     format) .venv/bin/ruff format --check . ;;
     lint) .venv/bin/ruff check . ;;
     types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
+    flow) ready_for_flow && pytest_kind flow ;;
     netns) ready_for_netns && pytest_kind netns ;;
     system) ready_for_system && pytest_kind system ;;
     *) pytest_kind "$1" ;;

@@ -3,13 +3,18 @@ Envoys are stock ones, and nothing in the story tells the difference.
 """
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.demo import joining, resilience, story, traffic
 from lab.demo.stage import Failed, Stage
+from lab.hosts import kernel
 from lab.hosts.lab import Lab
+from tests.browser import picture
+from tests.conftest import ROOT
 
 STEPS = (
     joining.describe,
@@ -93,3 +98,18 @@ def test_tables_of_the_proxys_own_configuration_tell_the_story(stage: Stage) -> 
 def test_a_host_without_an_envoy_is_named(stage: Stage) -> None:
     with pytest.raises(Failed, match="hint: lab logs docker"):
         stage.mesh("routes docker")
+
+
+PICTURE = ROOT / "docs" / "images" / "control-plane.png"
+
+
+def test_the_control_planes_page_shows_the_mesh_to_every_host(stage: Stage, tmp_path: Path) -> None:
+    page = stage.quietly("docker", "curl -fsS http://192.168.0.59:15014/")
+    for text in ("vm204.istio-demo", "nginx-192.168.0.204", "nginx.jd.com", "240.240.0.1", "SYNCED"):
+        assert text in page
+    assert ">ERROR<" not in page
+    if os.environ.get("REGENERATE"):
+        PICTURE.parent.mkdir(exist_ok=True)
+        with kernel.inside_network(stage.lab.host("istiod").network):
+            picture("http://127.0.0.1:15014/", tmp_path, PICTURE, height=1290)
+    assert PICTURE.stat().st_size < 200_000
