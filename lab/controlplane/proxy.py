@@ -60,6 +60,10 @@ class Proxy:
     """PROXY_CONFIG has a readinessProbe: the agent will report health."""
 
     @property
+    def only_ipv6(self) -> bool:
+        return all(":" in each for each in self.ips)
+
+    @property
     def canonical_name(self) -> str:
         return self.labels.get(_NAME_LABEL) or UNKNOWN
 

@@ -35,6 +35,7 @@ from lab.controlplane.kinds.kubernetes_service import (
     read_endpoints,
     read_service,
 )
+from lab.controlplane.kinds.limits import limits
 from lab.controlplane.kinds.metadata import DEFAULT_NAMESPACE
 from lab.controlplane.kinds.peer_authentication import (
     SECURITY,
@@ -195,3 +196,4 @@ def _parse_one(at: Field, resources: list[Resource], warnings: list[str]) -> Non
     resources.append(resource)
     where = f"{at.place}: {kind} {resource.metadata.namespace}/{resource.metadata.name}"
     warnings += [f"{where}: {path} is not served by this control plane" for path in at.unread()]
+    warnings += [f"{where}: {told}" for told in limits(resource)]
