@@ -114,7 +114,7 @@ def _service_ports(service: Json) -> str:
 def _labels(*path: str) -> Cell:
     def cell(item: Json) -> str:
         found = at(item, *path)
-        pairs = sorted(found.items()) if isinstance(found, Mapping) else ()
+        pairs = sorted(found.items(), key=str) if isinstance(found, Mapping) else ()
         return _or_none(",".join(f"{key}={value}" for key, value in pairs))
 
     return cell

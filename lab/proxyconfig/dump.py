@@ -45,6 +45,11 @@ def text(value: Json, *path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def texts(value: Json, *path: str) -> list[str]:
+    """The items of a list that are text."""
+    return [each for each in items(value, *path) if isinstance(each, str)]
+
+
 def clusters(dump: Json) -> list[Json]:
     section = _section(dump, "ClustersConfigDump")
     return list(_resources(section, ("dynamic_active_clusters", "cluster"), ("static_clusters", "cluster")))

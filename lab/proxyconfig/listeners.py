@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from lab.proxyconfig.dump import Json, at, items, listeners, text
+from lab.proxyconfig.dump import Json, at, items, listeners, text, texts
 from lab.proxyconfig.routes import described_match
 
 HEADING: Final = ("ADDRESSES", "PORT", "MATCH", "DESTINATION")
@@ -83,11 +83,11 @@ def takes(chain: Json) -> str:
     """What must be true of a connection, as far as istioctl tells it: not where it comes from."""
     match = at(chain, "filter_chain_match")
     told = []
-    if names := items(match, "server_names"):
+    if names := texts(match, "server_names"):
         told.append(f"SNI: {','.join(names)}")
     if transport := text(match, "transport_protocol"):
         told.append(f"Trans: {transport}")
-    if protocols := items(match, "application_protocols"):
+    if protocols := texts(match, "application_protocols"):
         told.append(f"App: {_PROTOCOLS.get(tuple(protocols)) or ','.join(protocols)}")
     number = text(match, "destination_port")
     ranges = [
@@ -137,6 +137,6 @@ def _inline(table: Json) -> str:
     hosts = []
     for host in items(table, "virtual_hosts"):
         matches = ", ".join(described_match(at(each, "match")) for each in items(host, "routes"))
-        domains = items(host, "domains")
-        hosts.append(matches if domains == ["*"] else f"{'/'.join(map(str, domains))} {matches}")
+        domains = texts(host, "domains")
+        hosts.append(matches if domains == ["*"] else f"{'/'.join(domains)} {matches}")
     return "; ".join(hosts)

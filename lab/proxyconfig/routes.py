@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lab.proxyconfig.dump import Json, at, items, routes, text
+from lab.proxyconfig.dump import Json, at, items, routes, text, texts
 from lab.proxyconfig.origin import origin
 
 HEADING: Final = ("NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE")
@@ -34,7 +34,7 @@ def rows(tables: Iterable[Json], *, wide: bool = False) -> Iterator[tuple[str, .
     for table in tables:
         name = text(table, "name")
         for host in items(table, "virtual_hosts"):
-            domains = items(host, "domains")
+            domains = texts(host, "domains")
             for match, by in _of_host(host):
                 if wide:
                     yield name, text(host, "name"), listed_domains(domains), match, by
@@ -55,17 +55,17 @@ def described_match(match: Json) -> str:
     return " ".join(conditions)
 
 
-def shortest_domain(domains: Iterable[Json]) -> str:
+def shortest_domain(domains: Iterable[str]) -> str:
     """That is a name; all others of a virtual host are longer forms of it, addresses and ports."""
-    every = [each for each in domains if isinstance(each, str)]
+    every = list(domains)
     names = [each for each in every if not _has_port(each) and not _is_address(each)]
     return min(names or every, key=len, default="")
 
 
-def listed_domains(domains: Iterable[Json]) -> str:
+def listed_domains(domains: Iterable[str]) -> str:
     """Two of them and how many more: without those that only add a port, or a longer form of one that is
     there."""
-    every = [each for each in domains if isinstance(each, str)]
+    every = list(domains)
     if len(every) < 2:
         return "".join(every)
     names = [each for each in every if not _has_port(each)]
