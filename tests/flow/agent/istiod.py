@@ -62,8 +62,9 @@ class Port:
 
     def drop(self) -> None:
         """Every connection ends without a word."""
-        for writer in self._writers:
-            writer.transport.abort()
+        for writer in tuple(self._writers):
+            if not writer.is_closing():
+                writer.transport.abort()
 
     @contextlib.asynccontextmanager
     async def open(self, inner: int) -> AsyncIterator[None]:
@@ -74,10 +75,12 @@ class Port:
             port = str(behind_writer.get_extra_info("sockname")[1])
             self._peers[port] = "".join(uris) if self.tls else None
             self._writers.add(writer)
-            async with Tasks() as tasks:
-                tasks.start("up", _pump(reader, behind_writer))
-                tasks.start("down", _pump(behind_reader, writer))
-            self._writers.discard(writer)
+            try:
+                async with Tasks() as tasks:
+                    tasks.start("up", _pump(reader, behind_writer))
+                    tasks.start("down", _pump(behind_reader, writer))
+            finally:
+                self._writers.discard(writer)
 
         context = self._context() if self.tls else None
         server = await asyncio.start_server(serve, self.host, self.number, ssl=context)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -135,6 +136,25 @@ async def test_without_its_control_plane_a_machine_comes_up_from_what_envoy_acce
         assert await fetched(machine.status, "/healthz/ready") == {}
         assert await statistics(machine, "listener_manager") == listeners, "no listener was drained"
     assert "Envoy rejected" not in caplog.text
+
+
+async def test_an_envoy_that_dies_without_a_control_plane_gets_all_of_it_again(
+    control_plane: ControlPlane, root: Path
+) -> None:
+    machine = Machine(root, control_plane)
+    await has_run(machine)
+    async with away(control_plane), machine.running() as life:
+        await ready(life)
+        before = await configured(machine)
+        os.kill(envoy(machine), signal.SIGKILL)
+        await until(lambda: "envoy" in life.gates.waiting)
+        await ready(life)
+        after = await configured(machine)
+        assert {kind: len(each) for kind, each in after.items()} == {k: len(v) for k, v in before.items()}
+
+
+def envoy(machine: Machine) -> int:
+    return int((machine.run_dir / "envoy.pid").read_text().split()[0].partition(":")[0])
 
 
 async def statistics(machine: Machine, prefix: str) -> Mapping[str, int]:

@@ -194,6 +194,27 @@ async def test_a_certificate_that_the_ca_cannot_verify_is_left_out_at_the_second
     assert set(front.seen) == {""}
 
 
+async def test_a_ca_that_looks_at_the_token_first_is_asked_with_the_certificate_alone(
+    machine: Machine, ca: CertificateServer, tmp_path: Path
+) -> None:
+    """As some do that are not istiod: an expired token is refused, although the certificate is good."""
+    await ca.stop()
+    ca.tls, ca.life = False, 3.0
+    await ca.start()
+    front = TlsFront(ca.authority, SERVER_NAME, ca.authority, ca.port, tmp_path)
+    async with front.running():
+        machine = machine.configured(ca=Endpoint(host="127.0.0.1", port=front.port, server_name=SERVER_NAME))
+        async with machine.running():
+            held = await machine.until_renewed()
+            machine.token.write_text(service_account_jwt(expires=time.time() - 1))
+            ca.trusts = "ns/istio-demo/sa/vm"
+            await machine.until_renewed()
+            assert time.time() < held.not_after
+    assert front.seen[-1] == str(VM)
+    assert "authorization" not in ca.calls[-1]
+    assert machine.said == ["open", "open"]
+
+
 async def test_a_provisioned_certificate_of_other_tooling_is_shown_and_never_written(
     machine: Machine, ca: CertificateServer, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ class TlsFront:
         self._behind = behind
         self.seen: list[str] = []
         self.port = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -37,14 +38,27 @@ class TlsFront:
             yield
         finally:
             server.close()
+            serving = set(self._serving)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peercert") or {}
         self.seen.append("".join(value for kind, value in peer.get("subjectAltName", ()) if kind == "URI"))
         behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", self._behind)
-        async with Tasks() as tasks:
-            tasks.start("up", _pump(reader, behind_writer))
-            tasks.start("down", _pump(behind_reader, writer))
+        mine = asyncio.current_task()
+        assert mine is not None
+        self._serving.add(mine)
+        try:
+            async with Tasks() as tasks:
+                tasks.start("up", _pump(reader, behind_writer))
+                tasks.start("down", _pump(behind_reader, writer))
+        finally:
+            self._serving.discard(mine)
+            for each in (writer, behind_writer):
+                if not each.is_closing():
+                    each.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
