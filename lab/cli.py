@@ -27,6 +27,8 @@ from lab.hosts.process import inner_pids
 from lab.kubectl.apply import apply, delete
 from lab.kubectl.get import get
 from lab.proxyconfig.command import COMMANDS
+from lab.scenes.play import raise_scene
+from lab.scenes.scene import find
 
 
 class Cli(click.Group):
@@ -48,11 +50,12 @@ def main(ctx: click.Context, name: str) -> None:
 
     \b
       lab demo                              play the documents' story, step by step
+      lab up 09                             raise another one of their stories, and leave it standing
       lab exec client -- curl nginx.jd.com  run something in a host
       lab logs vm -f                        what its agent says
       lab get workloadentries -o yaml       what kubectl would show
 
-    Hosts: istiod, vm, client, docker, outside.
+    Hosts: istiod, vm, client, docker, outside, egress.
     """
     ctx.obj = Lab(name)
 
@@ -64,13 +67,23 @@ def main(ctx: click.Context, name: str) -> None:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="The agent's, for vm and client.  [default: the newest in dist]",
 )
+@click.argument("scenario", required=False)
 @click.pass_obj
-def up(lab: Lab, machines: bool, package: Path | None) -> None:
-    """All hosts and their name servers. Nothing else runs in them yet.
+def up(lab: Lab, machines: bool, package: Path | None, scenario: str | None) -> None:
+    """All hosts and their name servers. Nothing else runs in them yet, unless a SCENARIO is named.
+
+    With SCENARIO (lab up 09, lab up lab/scenarios/09-tls-routing) that story is raised, shown step by step,
+    and left standing: docs/scenarios.md.
 
     With --machines, istiod, vm and client are Debian machines with their own systemd; the scripts of
     lab/provision start the control plane and install the agent's package.
     """
+    if scenario is not None:
+        if machines:
+            raise click.UsageError("a scenario is raised on hosts without a system of their own")
+        raise_scene(lab, find(scenario), click.echo)
+        click.echo("\nThe lab stands: lab exec HOST -- COMMAND, lab logs HOST, lab down")
+        return
     if not machines:
         lab.up()
     else:

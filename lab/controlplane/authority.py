@@ -78,8 +78,12 @@ class Authority:
 
     def serving_certificate(self, names: tuple[str, ...], now: datetime.datetime) -> tuple[bytes, bytes]:
         """Key and chain, PEM, for istiod's own names and ``names`` (host names or addresses)."""
+        return self.certificate(tuple(dict.fromkeys((*ISTIOD_NAMES, *names))), now)
+
+    def certificate(self, names: tuple[str, ...], now: datetime.datetime) -> tuple[bytes, bytes]:
+        """Key and chain, PEM, for these host names and addresses, of a server or of a client."""
         key = ec.generate_private_key(ec.SECP256R1())
-        all_names = [_general_name(name) for name in dict.fromkeys((*ISTIOD_NAMES, *names))]
+        all_names = [_general_name(name) for name in names]
         leaf = self._leaf(key.public_key(), "", all_names, now, now + SERVING_LIFETIME)
         return _key_pem(key), leaf.public_bytes(serialization.Encoding.PEM) + self.root_pem
 

@@ -43,6 +43,8 @@ class Mesh:
     (REGISTRY_ONLY)."""
     http_proxy_port: int = 0
     """proxyHttpPort: a port for applications that use HTTP_PROXY; 0: none."""
+    access_log: str = ""
+    """accessLogFile: where proxies write a line for each request; empty: nowhere."""
     auto_mtls: bool = True
     connect_timeout: float = 10.0
     detection_timeout: float = 0.0
@@ -76,6 +78,7 @@ class Mesh:
             root_namespace=at["rootNamespace"].text(self.root_namespace),
             allow_any=policy != "REGISTRY_ONLY" if policy else self.allow_any,
             http_proxy_port=proxy.number(self.http_proxy_port, most=65535),
+            access_log=at["accessLogFile"].text(self.access_log),
             auto_mtls=at["enableAutoMtls"].flag(self.auto_mtls),
             connect_timeout=self.connect_timeout if connect is None else connect,
             detection_timeout=0.0

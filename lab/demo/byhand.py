@@ -6,7 +6,7 @@ from lab.demo.names import CURL, DOCKER_ANSWER, VM_ANSWER
 from lab.demo.stage import Stage, expect
 from lab.demo.traffic import count
 
-FILES = "../service-entry"
+FILES = "../03-manual-workload-entry"
 NAME = "xxx.jd.com"
 
 

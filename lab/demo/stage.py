@@ -17,7 +17,7 @@ from typing import Final
 from lab.hosts.lab import Lab
 from lab.hosts.services import RESOURCES, Service
 
-SCENARIO: Final = Path(__file__).resolve().parents[1] / "scenarios" / "vm-with-sidecar"
+SCENARIO: Final = Path(__file__).resolve().parents[1] / "scenarios" / "01-vm-joins-the-mesh"
 
 DESK: Final = "/tmp"
 """Where the operator works on each host; fresh and private there."""

@@ -12,6 +12,9 @@ from lab.hosts.host import Host
 from lab.hosts.process import Process
 from lab.hosts.world import CLUSTER_DNS, CLUSTER_DOMAIN, ISTIOD, OUTSIDE, OUTSIDE_NAME
 
+WORLD_NAMES: Final = "/etc/world-names"
+"""Files as /etc/hosts; what is put there the world's DNS knows at once."""
+
 WORLD_LOG: Final = "/var/log/dns-world.log"
 CLUSTER_LOG: Final = "/var/log/dns-cluster.log"
 STUB_LOG: Final = "/var/log/dns-stub.log"
@@ -29,7 +32,9 @@ _KNOWS_ALL: Final = "--local=/#/"
 
 
 def world(istiod: Host) -> Process:
-    return _start(istiod, WORLD_LOG, ISTIOD, _KNOWS_ALL, f"--host-record={OUTSIDE_NAME},{OUTSIDE}")
+    istiod.run(["install", "-d", WORLD_NAMES])
+    outside = f"--host-record={OUTSIDE_NAME},{OUTSIDE}"
+    return _start(istiod, WORLD_LOG, ISTIOD, _KNOWS_ALL, f"--hostsdir={WORLD_NAMES}", outside)
 
 
 def cluster(istiod: Host) -> Process:

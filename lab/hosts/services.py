@@ -6,7 +6,7 @@ Surprise:  on a host that boots, systemd starts and stops them, and the journal 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,7 @@ _LOGS: Final = {
     "client": (AGENT_LOG, CAPTURE_LOG),
     "docker": (ACCESS_LOG,),
     "outside": (ACCESS_LOG,),
+    "egress": (AGENT_LOG, CAPTURE_LOG, ACCESS_LOG),
 }
 _UNITS: Final = {"istiod": (CONTROL_PLANE,), "vm": (AGENT, CAPTURE), "client": (AGENT, CAPTURE)}
 
@@ -48,7 +49,7 @@ STATE: Final = "/var/lib/istiod"
 DISCOVERY_PORT: Final = 15012
 API_PORT: Final = 8001
 WEB_PORT: Final = 80
-WEB_PROGRAM: Final = "/usr/local/lib/lab-web.py"
+PROGRAMS: Final = "/usr/local/lib/lab"
 
 CONTROL_PLANE_PATIENCE: Final = 20.0
 """Seconds to import xds-protos and to make the keys of a new CA."""
@@ -106,11 +107,16 @@ def _journal(names: Sequence[str], *, follow: bool) -> list[str]:
     return ["journalctl", "--no-pager", *(["--follow", "--lines=all"] if follow else []), *chosen]
 
 
-def start_agent(host: Host) -> Service:
-    """``vmagent proxy`` as istio-proxy. Does not wait: ``vmagent wait`` does."""
+def start_agent(host: Host, *, role: str = "") -> Service:
+    """``vmagent proxy`` as istio-proxy. Does not wait: ``vmagent wait`` does. ``role``: ``router``, where it
+    is not the sidecar that the unit starts; a host that boots has that in its settings instead.
+    """
     if isinstance(host, SystemdHost):
         return start_installed(host, AGENT)
-    return start_unit(host, read_unit(AGENT), log=AGENT_LOG)
+    unit = read_unit(AGENT)
+    if role:
+        unit = replace(unit, command=(*unit.command, role))
+    return start_unit(host, unit, log=AGENT_LOG)
 
 
 def start_capture(host: Host) -> Service:
@@ -159,14 +165,20 @@ def start_control_plane(
     return Service(host=istiod, process=process)
 
 
-def start_application(host: Host) -> Service:
+def start_application(host: Host, port: int = WEB_PORT) -> Service:
     """The documents' nginx: greets with the host's name, and writes down whose certificate the proxy saw."""
     if isinstance(host, SystemdHost):
         host.run(["bash", "-s"], input=PROVISION / "application.sh")
         return start_installed(host, APPLICATION)
-    host.copy_in(ROOT / "lab" / "hosts" / "app.py", WEB_PROGRAM)
     greeting = f"Welcome to nginx on {host.hostname}!"
-    command = ["/usr/bin/python3", "-I", "-S", WEB_PROGRAM, str(WEB_PORT), greeting, ACCESS_LOG]
-    process = host.spawn(command, log=ERROR_LOG)
-    host.until_listening(process, WEB_PORT)
+    return start_program(host, "app.py", str(port), greeting, ACCESS_LOG, port=port)
+
+
+def start_program(host: Host, program: str, *arguments: str, port: int | None = None) -> Service:
+    """A server of lab/hosts, run by Debian's Python alone. Returns when it has opened ``port``."""
+    path = f"{PROGRAMS}/{program}"
+    host.copy_in(ROOT / "lab" / "hosts" / program, path)
+    process = host.spawn(["/usr/bin/python3", "-I", "-S", path, *arguments], log=ERROR_LOG)
+    if port is not None:
+        host.until_listening(process, port)
     return Service(host=host, process=process)

@@ -66,8 +66,21 @@ MACHINES: Final = (
     ),
     Machine(name="vm", address="192.168.0.204", hostname="vm204", resolv_conf=_nameserver("127.0.0.53")),
     Machine(name="client", address="192.168.0.30", hostname="client", resolv_conf=_POD_RESOLV_CONF),
-    Machine(name="docker", address="192.168.0.20", hostname="docker", resolv_conf=_nameserver(ISTIOD)),
+    Machine(
+        name="docker",
+        address="192.168.0.20",
+        hostname="docker",
+        resolv_conf=_nameserver(ISTIOD),
+        more_addresses=("3.3.3.3",),
+    ),
     Machine(name="outside", address=OUTSIDE, hostname="outside", resolv_conf=_nameserver(ISTIOD)),
+    Machine(
+        name="egress",
+        address="192.168.0.80",
+        hostname="egress",
+        resolv_conf=_nameserver(ISTIOD),
+        more_addresses=("2.2.2.2",),
+    ),
 )
 
 

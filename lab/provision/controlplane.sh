@@ -20,7 +20,7 @@ SCRIPT
 chmod 755 /usr/local/bin/vmagent
 
 install -d /etc/istiod/resources /var/lib/istiod
-cp "$project"/lab/scenarios/vm-with-sidecar/cluster/*.yaml /etc/istiod/resources
+cp "$project"/lab/scenarios/01-vm-joins-the-mesh/cluster/*.yaml /etc/istiod/resources
 cat >/etc/systemd/system/lab-controlplane.service <<UNIT
 [Unit]
 Description=Control plane of the lab

@@ -17,6 +17,7 @@ from lab.controlplane import type_urls
 from lab.controlplane.mesh import Mesh
 from lab.controlplane.proxy import Proxy
 from lab.controlplane.registry import World
+from lab.controlplane.snapshot.access_log import with_access_log
 from lab.controlplane.snapshot.clusters import clusters
 from lab.controlplane.snapshot.endpoints import assignments
 from lab.controlplane.snapshot.istio_filters import with_clusters_filters, with_listeners_filters
@@ -130,6 +131,8 @@ def listeners_of(seen: View) -> Resources:
     made = listeners(seen)
     if seen.mesh.istio_filters:
         made = (with_listeners_filters(each, router=seen.router) for each in made)
+    if seen.mesh.access_log:
+        made = (with_access_log(each, seen.mesh.access_log) for each in made)
     named: dict[str, any_pb2.Any] = {}
     for listener in made:
         named.setdefault(listener.name, pack(listener))

@@ -99,7 +99,7 @@ def _secure_site(stage: Stage) -> None:
 
 def _site(stage: Stage, host: str, *arguments: str) -> Process:
     there = stage.lab.host(host)
-    there.copy_in(ROOT / "tests" / "netns" / "recordings" / "site.py", SITE)
+    there.copy_in(ROOT / "lab" / "hosts" / "site.py", SITE)
     return there.spawn(["/usr/bin/python3", "-I", "-S", SITE, *arguments], log="/var/log/site.log")
 
 

@@ -28,7 +28,7 @@ ROOT_CERT: Final = "/etc/certs/root-cert.pem"
 TOKEN: Final = "/var/run/secrets/tokens/istio-token"
 GOOD: Final = "/tmp/good"
 """Private to the host, as /root is not."""
-SCENARIO: Final = ROOT / "lab" / "scenarios" / "vm-with-sidecar"
+SCENARIO: Final = ROOT / "lab" / "scenarios" / "01-vm-joins-the-mesh"
 USER: Final = "istio-proxy"
 
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"

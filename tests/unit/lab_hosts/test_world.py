@@ -14,6 +14,7 @@ def test_the_hosts_have_the_addresses_of_the_documents() -> None:
         "client": "192.168.0.30",
         "docker": "192.168.0.20",
         "outside": "192.168.0.70",
+        "egress": "192.168.0.80",
     }
 
 
@@ -24,6 +25,11 @@ def test_every_host_has_a_default_route(machine: Machine) -> None:
 
 def test_the_switch_knows_where_the_clusters_name_server_is() -> None:
     assert f"route add {CLUSTER_DNS}/32 via 192.168.0.59\n" in switch_script()
+
+
+def test_two_hosts_have_the_documents_addresses_from_somewhere_else() -> None:
+    assert "route add 2.2.2.2/32 via 192.168.0.80\n" in switch_script()
+    assert "route add 3.3.3.3/32 via 192.168.0.20\n" in switch_script()
 
 
 @pytest.mark.parametrize("name", ["", "Demo", "a/b", "../x", "1st", "a b", "x" * 32])
