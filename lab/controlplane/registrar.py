@@ -63,6 +63,14 @@ class Registrar:
                 raise NotAllowed(problem)
         key = key_of(entry)
         self._store.record(connected(entry, controller=self._settings.controller, now=self._now()))
+        if others := {machine(each) for each in self._connections[key]} - {machine(connection)}:
+            log.warning(
+                "two machines with one address share an entry: entry=%s/%s\tmachine=%s\tand=%s",
+                key[1],
+                key[2],
+                machine(connection),
+                ", ".join(sorted(others)),
+            )
         self._connections[key].add(connection)
         log.info("connected\tentry=%s/%s\tconnection=%s", key[1], key[2], connection)
         return key
@@ -150,3 +158,8 @@ class Registrar:
 
     def _entry(self, key: Key) -> WorkloadEntry | None:
         return self._store.world.get(WorkloadEntry, key[1], key[2])
+
+
+def machine(connection: str) -> str:
+    """Whose it is: a connection is a machine's name and a number."""
+    return connection.rpartition("-")[0]

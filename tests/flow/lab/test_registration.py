@@ -124,6 +124,20 @@ async def test_the_entry_stays_connected_until_the_last_connection_ends(control_
         assert CONNECTED in annotations(control_plane)
 
 
+async def test_two_machines_with_one_address_share_the_entry_and_the_log_tells_them_apart(
+    control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with istiod, which counts connections by address and group, and says nothing."""
+    async with stream(control_plane) as one, stream(control_plane) as two:
+        assert two.first_node is not None
+        two.first_node.id = two.first_node.id.replace("vm204", "clone")
+        await connected(one)
+        assert "share an entry" not in caplog.text
+        await connected(two)
+        assert f"entry=istio-demo/{NAME}\tmachine=clone.istio-demo\tand=vm204.istio-demo" in caplog.text
+        assert [each.metadata.name for each in control_plane.world.all(WorkloadEntry)] == [NAME]
+
+
 async def test_health_moves_the_machine_in_and_out_of_the_endpoints(control_plane: ControlPlane) -> None:
     def status(lab: ControlPlane) -> str:
         found = entry(lab)
