@@ -24,6 +24,7 @@ from lab.hosts.world import ROOT
 from lab.scenes.joining import join
 from lab.scenes.scene import STORY, Joining, Part, Phase, Scene
 from lab.scenes.serving import Certificates, start_server
+from lab.scenes.telling import told
 
 GRACE: Final = "2s"
 """How long the entry of a VM that left stays: the next scene is not to see it."""
@@ -87,25 +88,29 @@ class Site:
     # --- resources ------------------------------------------------------------------------------------------
 
     def apply(self, files: Iterable[Path]) -> None:
-        for document in documents(files):
-            self.cluster.apply(document)
+        """Returns when the proxies have what follows from it, as ``delete`` and ``configure`` do."""
+        with told(self.istiod):
+            for document in documents(files):
+                self.cluster.apply(document)
 
     def delete(self, files: Iterable[Path]) -> None:
         """What is not there need not go."""
-        for document in documents(files):
-            metadata = document["metadata"]
-            kind, namespace = kind_of(document["kind"]), metadata.get("namespace") or "default"
-            try:
-                self.cluster.delete(kind, namespace, metadata["name"])
-            except Refused as why:
-                if why.status != NOT_FOUND:
-                    raise
+        with told(self.istiod):
+            for document in documents(files):
+                metadata = document["metadata"]
+                kind, namespace = kind_of(document["kind"]), metadata.get("namespace") or "default"
+                try:
+                    self.cluster.delete(kind, namespace, metadata["name"])
+                except Refused as why:
+                    if why.status != NOT_FOUND:
+                        raise
 
     def configure(self, keys: Mapping[str, Any]) -> None:
         """The mesh's configuration, with these keys over those of the story."""
         text = yaml.safe_load(MESH["data"]["mesh"])
         data = {**MESH["data"], "mesh": yaml.safe_dump({**text, **keys}, sort_keys=False)}
-        self.cluster.apply({**MESH, "data": data})
+        with told(self.istiod):
+            self.cluster.apply({**MESH, "data": data})
 
     # --- the world ------------------------------------------------------------------------------------------
 
