@@ -5,9 +5,9 @@ chain exists. When the last of them goes, every connection that was captured los
 reset, even if Envoy still serves it. So a table of our own mentions ``ct state`` and has an (empty) NAT
 chain, from before the first capture until purge or reboot. It decides nothing about any packet.
 
-Where nft(8) is missing, one rule in iptables' hardly used ``security`` table takes its place. It holds
-tracking only: on nf_tables hosts the translation ends with the nat table, if that was ours and goes
-(flavour legacy never loses it).
+Where nft(8) is missing, one rule in iptables' hardly used ``security`` table holds the tracking. On nf_tables
+hosts the kernel is then asked without a tool for the table with the NAT chain (flavour legacy never loses its
+own).
 """
 
 import os
@@ -15,12 +15,13 @@ import shutil
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from vmagent.capture import command, save
+from vmagent.capture import command, nfnetlink, save
 from vmagent.capture.flavour import SEARCH, Tools
 from vmagent.capture.rule import Family
 from vmagent.errors import Unavailable
 
 TABLE: Final = "istio_agent_hold"
+_TRANSLATE: Final = "translate"
 _NAME: Final = "istio-agent-hold"
 _SPEC: Final = f'-m conntrack --ctstate NEW -m comment --comment "{_NAME}"'
 _NFT_FAMILY: Final[dict[Family, str]] = {"ipv4": "ip", "ipv6": "ip6"}
@@ -40,6 +41,8 @@ def hold(tools: Tools, families: Sequence[Family], *, search: str = SEARCH) -> K
             return "nft"
     try:
         for family in families:
+            if tools.flavour == "nft":
+                nfnetlink.add_nat_chain(family, TABLE, _TRANSLATE)
             _hold_iptables(tools.path(family))
     except Unavailable as error:
         command.log.warning(
@@ -51,12 +54,9 @@ def hold(tools: Tools, families: Sequence[Family], *, search: str = SEARCH) -> K
 
 def release(tools: Tools, families: Sequence[Family], *, search: str = SEARCH) -> None:
     """For purge only."""
-    if nft := shutil.which("nft", path=search):
-        present = command.run([nft, "list", "tables"]).split("\n")
-        for family in families:
-            if f"table {_NFT_FAMILY[family]} {TABLE}" in present:
-                command.run([nft, "delete", "table", _NFT_FAMILY[family], TABLE])
     for family in families:
+        if tools.flavour == "nft" or shutil.which("nft", path=search):
+            nfnetlink.drop_table(family, TABLE)
         if tool := tools.path(family):
             for spec in _held(tool):
                 _restore(tool, f"-D OUTPUT {spec}")
@@ -75,11 +75,12 @@ def _hold_nft(nft: str, families: Sequence[Family]) -> None:
 
 def _script(family: str) -> str:
     """Priorities after everybody else's: the table looks, and never comes between two rules of others."""
+    last = "hook output priority 300 ; policy accept ;"
     return "\n".join(
         (
             f"add table {family} {TABLE}",
-            f"add chain {family} {TABLE} track {{ type filter hook output priority 300 ; policy accept ; }}",
-            f"add chain {family} {TABLE} translate {{ type nat hook output priority 300 ; policy accept ; }}",
+            f"add chain {family} {TABLE} track {{ type filter {last} }}",
+            f"add chain {family} {TABLE} {_TRANSLATE} {{ type nat {last} }}",
             f'add rule {family} {TABLE} track ct state new comment "keeps sessions alive; safe to leave"',
             "",
         )

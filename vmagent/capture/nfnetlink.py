@@ -1,5 +1,5 @@
-"""The two things about nf_tables that the iptables tools cannot do: list base chains, take back an empty
-table.
+"""What the iptables tools cannot do about nf_tables: list base chains, take back an empty table, keep one
+that is nobody's.
 
 Speaks netlink itself, because a host may have iptables without nft(8), and because a transaction that
 carries the generation number is the only way to say "delete this, unless somebody used it meanwhile".
@@ -19,14 +19,19 @@ from vmagent.errors import Unavailable
 
 _NETLINK_NETFILTER: Final = 12
 _SUBSYSTEM: Final = 10
-_DELTABLE, _GETCHAIN, _DELCHAIN, _GETGEN = 2, 4, 5, 16
+_NEWTABLE, _DELTABLE, _NEWCHAIN, _GETCHAIN, _DELCHAIN, _GETGEN = 0, 2, 3, 4, 5, 16
 _BATCH_BEGIN, _BATCH_END = 16, 17
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_REQUEST, _ACK, _DUMP, _CREATE = 0x1, 0x4, 0x300, 0x400
 _ERROR, _DONE = 2, 3
 _GEN_ID, _BATCH_GENID = 1, 1
 _TABLE_NAME = 1
-_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_USE = 1, 3, 4, 5, 6
+_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY, _CHAIN_USE, _CHAIN_TYPE = 1, 3, 4, 5, 6, 7
+_HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
+_IS_NESTED: Final = 0x8000
 _NESTED: Final = 0x3FFF
+_LOCAL_OUT: Final = 3
+_AFTER_ALL: Final = 300
+"""Priority: later than everybody's."""
 _NF_ACCEPT: Final = 1
 _FAMILY: Final[dict[Family, int]] = {"ipv4": 2, "ipv6": 10}
 
@@ -79,6 +84,45 @@ def drop_empty(family: Family, table: str, keep: Sequence[str], *, drop_table: b
     raise Unavailable(f"cannot take back the empty table {table}: its rules keep changing")
 
 
+def add_nat_chain(family: Family, table: str, chain: str) -> None:
+    """A table with one empty NAT chain of outgoing packets: while it is there, the kernel translates the
+    packets of connections that it has once translated. What is there already stays.
+    """
+    hook = _attribute(_HOOK_NUMBER, struct.pack(">I", _LOCAL_OUT))
+    hook += _attribute(_HOOK_PRIORITY, struct.pack(">i", _AFTER_ALL))
+    body = (
+        _attribute(_CHAIN_TABLE, _text(table))
+        + _attribute(_CHAIN_NAME, _text(chain))
+        + _attribute(_CHAIN_HOOK | _IS_NESTED, hook)
+        + _attribute(_CHAIN_POLICY, struct.pack(">I", _NF_ACCEPT))
+        + _attribute(_CHAIN_TYPE, _text("nat"))
+    )
+    made = ((_NEWTABLE, _attribute(_TABLE_NAME, _text(table))), (_NEWCHAIN, body))
+    error = _changed(family, [(kind, _CREATE, what) for kind, what in made])
+    if error:
+        raise Unavailable(f"cannot make the table {table}: {os.strerror(error)}")
+
+
+def drop_table(family: Family, table: str) -> None:
+    """With all that is in it. Gone afterwards, whether it was there or not."""
+    error = _changed(family, [(_DELTABLE, 0, _attribute(_TABLE_NAME, _text(table)))])
+    if error not in (0, errno.ENOENT):
+        raise Unavailable(f"cannot take back the table {table}: {os.strerror(error)}")
+
+
+def _changed(family: Family, changes: Sequence[tuple[int, int, bytes]]) -> int:
+    """0 or an errno, for all of them together. A change: message, flags, body."""
+    parts = [
+        _message(_type(kind), _REQUEST | _ACK | flags, _FAMILY[family], 0, body)
+        for kind, flags, body in changes
+    ]
+    try:
+        with _connect() as sock:
+            return _transact(sock, _message(_BATCH_BEGIN, _REQUEST, 0, _SUBSYSTEM, b""), parts)
+    except OSError as why:
+        return why.errno or errno.EIO
+
+
 def _connect() -> socket.socket:
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
     sock.settimeout(_WAIT)
@@ -101,6 +145,11 @@ def _delete(
     if whole:
         body = _attribute(_TABLE_NAME, _text(table))
         parts.append(_message(_type(_DELTABLE), flags, _FAMILY[family], 0, body))
+    return _transact(sock, begin, parts)
+
+
+def _transact(sock: socket.socket, begin: bytes, parts: Sequence[bytes]) -> int:
+    """Each of ``parts`` asks for an answer. 0 or an errno, for all of it together."""
     sock.send(b"".join((begin, *parts, _message(_BATCH_END, _REQUEST, 0, _SUBSYSTEM, b""))))
     pending = len(parts)
     while pending:
