@@ -6,6 +6,7 @@ And how a small file is read that somebody else may have put there, and how a lo
 import contextlib
 import errno
 import fcntl
+import glob
 import logging
 import os
 import stat
@@ -31,6 +32,9 @@ LOOKS: Final = 2
 left out.
 """
 
+_cleared: set[Path] = set()
+"""What ``write`` has looked after once."""
+
 _unwritten: set[Path] = set()
 """What ``publish`` has complained about."""
 
@@ -39,12 +43,17 @@ def write(path: Path, data: bytes, *, mode: int) -> None:
     """Replace ``path`` atomically. A reader sees the old file or the new one, never half of either.
 
     ``mode`` is set before the first byte, so a secret is never readable by others, not even for a moment.
+    One process at a time may write a file: what a killed one left of its try goes with the first of the next.
     """
     write_pieces(path, (data,), mode=mode)
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes], *, mode: int) -> None:
     """``write`` for what is too large to be put together first."""
+    if path not in _cleared:
+        _cleared.add(path)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+            remove(left)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         os.fchmod(handle, mode)
