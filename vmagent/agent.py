@@ -6,8 +6,8 @@ Does not:  do the work of any part; map settings (wiring.py); read the files (da
 """
 
 import asyncio
-import errno
 import logging
+import os
 from pathlib import Path
 
 from vmagent import reporting, wiring
@@ -16,19 +16,20 @@ from vmagent.dns.server import DnsServer
 from vmagent.envoy import rights
 from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.output import Output
-from vmagent.envoy.supervisor import EnvoyState, Supervisor
-from vmagent.errors import Misconfigured, VmagentError
+from vmagent.envoy.supervisor import Supervisor
+from vmagent.errors import VmagentError
+from vmagent.farewell import Farewell, reporter
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
 from vmagent.measured import Measures, Meter
 from vmagent.moving import Moving, Place
 from vmagent.proof import Proof
-from vmagent.runtime import holder, logs
+from vmagent.runtime import logs
 from vmagent.runtime.clock import Clock
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Part, Tasks, run_parts
 from vmagent.runtime.readiness import Readiness
-from vmagent.runtime.systemd import Tell, silence
+from vmagent.runtime.systemd import OUTSIDE, Systemd
 from vmagent.runtime.watchdog import Pulse
 from vmagent.sds.server import SdsServer
 from vmagent.sockets import EnvoySockets
@@ -51,8 +52,8 @@ class Agent:
     rest.
 
     ``remarks`` is what is odd about the configuration, for the status; ``place`` finds the configuration for
-    where the machine is by then (None: it stays where it is); ``tell`` reaches systemd. Raises
-    Misconfigured when a port is taken, with nothing left open.
+    where the machine is by then (None: it stays where it is). Raises Misconfigured when a port is taken, with
+    nothing left open.
     """
 
     def __init__(
@@ -64,13 +65,13 @@ class Agent:
         clock: Clock,
         remarks: str = "",
         place: Place | None = None,
-        tell: Tell = silence,
+        systemd: Systemd = OUTSIDE,
     ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._gates = gates
         self._clock = clock
-        self._tell = tell
+        self._systemd = systemd
         self._place = place
         self._health: HealthWatch | None = None
         self._started = clock.now()
@@ -81,17 +82,11 @@ class Agent:
         gates.changed = self._news.set
         self._proof = Proof(config, gates, clock=clock)
         self._hub = Hub(name_tables=config.dns.enabled)
-        self._upstream = Upstream(
-            wiring.upstream(config),
-            self._hub,
-            wiring.xds_node(config),
-            authenticate=self._proof.authenticate,
-            trouble=self._trouble.upstream,
-            clock=clock,
-        )
-        self._last_good = self._make_last_good()
+        self._upstream = self._make_upstream()
+        self._last_good = LastGood(wiring.last_good(config), self._hub, self._proof.credentials, clock=clock)
         self._output = Output(logs.pass_on)
-        self._envoy = self._make_envoy()
+        self._envoy = Supervisor(self._envoy_config, clock=clock, output=self._output)
+        self._farewell = Farewell(reporter(self._hub, self._verdicts), run_dir=run_dir)
         self._dns = self._make_dns() if config.dns.enabled else None
         self._meter = self._make_meter()
         try:
@@ -101,23 +96,30 @@ class Agent:
                 self._dns.close()
             raise
 
-    def _make_envoy(self) -> Supervisor:
-        return Supervisor(self._envoy_config, clock=self._clock, output=self._output)
+    def _make_upstream(self) -> Upstream:
+        return Upstream(
+            wiring.upstream(self._config),
+            self._hub,
+            wiring.xds_node(self._config),
+            authenticate=self._proof.authenticate,
+            trouble=self._trouble.upstream,
+            clock=self._clock,
+        )
 
     @property
     def _envoy_config(self) -> EnvoyConfig:
         lowest = rights.lowest_port() if self._config.role == "router" else 1
         return wiring.envoy(self._config, self._run_dir, lowest_port=lowest)
 
-    def _make_last_good(self) -> LastGood:
-        kept = wiring.last_good(self._config)
-        return LastGood(kept, self._hub, self._proof.credentials, clock=self._clock)
-
     def _make_dns(self) -> DnsServer:
         dns = DnsServer(
-            wiring.dns(self._config), self._hub.tables, clock=self._clock, serving=self._on_dns_serving
+            wiring.dns(self._config),
+            self._hub.tables,
+            clock=self._clock,
+            serving=lambda: self._dns_serves.publish(True),
         )
-        dns.bind()
+        dns.bind([os.dup(fd) for name, fd in self._systemd.inherited if name == dns.name])
+        self._systemd.keep(dns.name, dns.descriptors)
         return dns
 
     def _make_meter(self) -> Meter:
@@ -133,14 +135,6 @@ class Agent:
         )
         return Meter(measures, clock=self._clock)
 
-    def _make_endpoint(self, port: int) -> Endpoint:
-        try:
-            return Endpoint(port, self._service())
-        except Misconfigured as why:
-            if isinstance(why.__cause__, OSError) and why.__cause__.errno == errno.EADDRINUSE:
-                raise holder.taken(port, "defaultConfig.statusPort") from None
-            raise
-
     def _service(self) -> Service:
         scraper = Scraper(wiring.sources(self._config), self._meter.metrics, self._clock.monotonic)
         return Service(
@@ -155,7 +149,7 @@ class Agent:
         """In the order of the data: each feeds the next. They drain the other way round."""
         config, clock = self._config, self._clock
         sds = SdsServer(self._proof.credentials, self._proof.secrets, clock=clock)
-        parts: list[Part] = [self._make_endpoint(config.status.port)]
+        parts: list[Part] = [Endpoint(config.status.port, self._service())]
         if self._dns:
             parts.append(self._dns)
         parts += [
@@ -171,6 +165,7 @@ class Agent:
             Housekeeping(self._hub, Shelf(config.envoy.config_dir), clock=clock),
             self._last_good,
             self._envoy,
+            self._farewell,
         ]
         if config.probe:
             probe = wiring.probe(config.probe)
@@ -193,17 +188,29 @@ class Agent:
                 glue.start("application-health", self._on_verdicts()),
                 glue.start(
                     "status-document",
-                    reporting.publish(self.known(), self._run_dir, self._meter.look, self._tell),
+                    reporting.publish(self.known(), self._run_dir, self._meter.look, self._systemd.tell),
                 ),
             ]
             await run_parts(self._parts, stop)
             for joint in joints:
                 joint.cancel()
+        if not self._farewell.stays:
+            self._systemd.keep(DnsServer.name, ())
 
     @property
     def pulses(self) -> tuple[Pulse, ...]:
         """Of the threads without which the agent is only half alive."""
         return (self._output.pulse, *([self._dns.pulse] if self._dns else []))
+
+    @property
+    def sockets(self) -> tuple[tuple[str, int], ...]:
+        """Names and descriptors of those in which a successor finds what came meanwhile."""
+        return tuple((self._dns.name, number) for number in self._dns.descriptors) if self._dns else ()
+
+    def stay(self) -> None:
+        """The stop that follows is for a successor: Envoy goes on."""
+        self._farewell.stays = True
+        self._envoy.stay()
 
     def reopen_logs(self) -> None:
         """Files that Envoy writes by itself. Harmless at any time."""
@@ -237,27 +244,21 @@ class Agent:
             self._tell_started()
         else:
             await self._dns_serves.first()
+            self._tell_started()
             self._gates.close("dns", "no name table from the control plane yet; other names are forwarded")
             await self._hub.tables.first()
         self._gates.open("dns")
 
-    def _on_dns_serving(self) -> None:
-        self._dns_serves.publish(True)
-        self._tell_started()
-
     def _tell_started(self) -> None:
         """What systemd calls started: names resolve, whatever becomes of the mesh."""
-        self._tell("READY=1")
+        self._systemd.tell("READY=1")
 
     async def _on_envoy(self) -> None:
         async for state in self._envoy.state.changes():
-            self._on_envoy_state(state)
-
-    def _on_envoy_state(self, state: EnvoyState) -> None:
-        if state.ready:
-            self._gates.open("envoy")
-        else:
-            self._gates.close("envoy", state.reason)
+            if state.ready:
+                self._gates.open("envoy")
+            else:
+                self._gates.close("envoy", state.reason)
 
     async def _on_verdicts(self) -> None:
         async for verdict in self._verdicts.changes():

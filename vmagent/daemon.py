@@ -19,11 +19,12 @@ from vmagent.agent import Agent
 from vmagent.config import load, model, placing
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured, VmagentError
-from vmagent.runtime import files, logs, memory
+from vmagent.runtime import again, files, logs, memory, precedence
 from vmagent.runtime.clock import Clock, SystemClock
-from vmagent.runtime.places import GATES, RUN
+from vmagent.runtime.lifecycle import Tasks
+from vmagent.runtime.places import GATES, LEAVING, RUN
 from vmagent.runtime.readiness import LOCK, Readiness
-from vmagent.runtime.signals import reopen_on_signals, stop_on_signals
+from vmagent.runtime.signals import reopen_on_signals, stop_on_signals, succeed_on_signals
 from vmagent.runtime.systemd import Systemd
 from vmagent.runtime.waiting import happens
 from vmagent.runtime.watchdog import Watchdog
@@ -54,6 +55,7 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
     os.umask(0o077)
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.tune()
+    precedence.give_way()
     faulthandler.enable()  # the watchdog ends a hung agent by SIGABRT: the log shall say where it hung
     _log_as(load.own_here(paths), systemd)
     clock = SystemClock()
@@ -67,16 +69,68 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
             f"another agent (pid {holder}) runs on this machine",
             hint="systemctl status istio-agent shows it; one agent serves the whole machine",
         )
+    files.remove(run_dir / LEAVING)
     watchdog = Watchdog(systemd.tell, patience=systemd.watchdog)
     watchdog.start()
     gates = Readiness(*GATES, directory=files.directory(run_dir / "gates", mode=0o755))
     _keep_published(gates)
-    agent = await _begun(paths, role, _Wait(gates, run_dir, clock, systemd), stop)
-    if agent is not None:
-        watchdog.pulses = agent.pulses
-        reopen.append(agent.reopen_logs)
-        gates.open("config")
-        await agent.run(stop)
+    handover = _Handover(systemd, stop)
+    succeed_on_signals(leave=handover.leave, renew=handover.renew)
+    async with Tasks() as tasks:
+        trial = tasks.start("renewal", handover.tried())
+        agent = await _begun(paths, role, _Wait(gates, run_dir, clock, systemd), stop)
+        if agent is not None:
+            handover.agent = agent
+            systemd.close_inherited()
+            watchdog.pulses = agent.pulses
+            reopen.append(agent.reopen_logs)
+            gates.open("config")
+            await agent.run(stop)
+        trial.cancel()
+    handover.finish()
+
+
+class _Handover:
+    """An end that is none: for the next process of the unit, or for this one with the program on disk."""
+
+    def __init__(self, systemd: Systemd, stop: asyncio.Event) -> None:
+        self.agent: Agent | None = None
+        self._systemd = systemd
+        self._stop = stop
+        self._asked = asyncio.Event()
+        self._sockets: list[tuple[str, int]] | None = None
+        self._left = False
+
+    def leave(self) -> None:
+        if not self._stop.is_set():
+            log.info("leaving: Envoy goes on, the next agent takes over")
+            self._left = True
+            if self.agent is not None:
+                self.agent.stay()
+            self._stop.set()
+
+    def renew(self) -> None:
+        self._asked.set()
+
+    async def tried(self) -> None:
+        """A program that does not start shall not replace one that runs."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            if why := await again.obstacle():
+                log.error("not reloaded, the program on disk does not start: %s", why)
+            elif not self._stop.is_set():
+                open_ones = self.agent.sockets if self.agent else self._systemd.inherited
+                self._sockets = [(name, os.dup(number)) for name, number in open_ones]
+                self.leave()
+
+    def finish(self) -> None:
+        """Everything has drained: what the interpreter would tidy up keeps the next one waiting."""
+        if self._sockets is not None:
+            log.info("starting anew in the same process")
+            again.become(self._sockets)
+        if self._left:
+            os._exit(0)
 
 
 def _log_as(own: model.Agent, systemd: Systemd) -> None:
@@ -158,7 +212,7 @@ def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait) -> Agent:
         clock=wait.clock,
         remarks="; ".join(map(str, loaded.unknown)),
         place=lambda config: placing.here(config, paths.base),
-        tell=wait.systemd.tell,
+        systemd=wait.systemd,
     )
     for remark in (*loaded.unknown, *loaded.notes):
         log.warning("%s", remark)

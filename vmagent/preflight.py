@@ -13,7 +13,7 @@ from pathlib import Path
 from vmagent import wiring
 from vmagent.config.model import Config
 from vmagent.dns import sockets
-from vmagent.envoy import process
+from vmagent.envoy import launch
 from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.identity import store, token
 from vmagent.runtime import files, holder
@@ -43,9 +43,9 @@ def _token(config: Config, clock: Clock) -> Iterator[VmagentError]:
 
 def _envoy(binary: Path) -> Iterator[VmagentError]:
     if not binary.exists():
-        yield process.refusal(binary, OSError(errno.ENOENT, ""))
+        yield launch.refusal(binary, OSError(errno.ENOENT, ""))
     elif not binary.is_file() or not os.access(binary, os.X_OK):
-        yield process.refusal(binary, OSError(errno.EACCES, ""))
+        yield launch.refusal(binary, OSError(errno.EACCES, ""))
 
 
 def _ports(config: Config) -> Iterator[VmagentError]:

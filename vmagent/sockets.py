@@ -24,8 +24,10 @@ AGAIN = 1.0
 MOST_SERVERS = 8
 """At a time; more than one for each socket only where sockets were removed under us."""
 
-DRAIN = 0.5
-"""Seconds for streams to end by themselves; Envoy is gone by then."""
+DRAIN = 0.1
+"""Seconds for streams to end by themselves. At a stop Envoy is gone by then; one that goes on has streams for
+ever.
+"""
 
 
 class EnvoySockets:
@@ -34,7 +36,7 @@ class EnvoySockets:
     """
 
     name = "sockets"
-    grace = 1.0
+    grace = DRAIN + 3.0
 
     def __init__(
         self, served: Mapping[Path, "grpc.GenericRpcHandler[bytes, bytes]"], trouble: Callable[[str], None]

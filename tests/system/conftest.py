@@ -13,6 +13,7 @@ from lab.setup import bytecode
 from tests.conftest import ROOT
 
 NEXT = "0.1.0+1"
+BROKEN = "0.1.0+2"
 PROGRAM = "usr/lib/istio-agent/lib/python3.11/dist-packages/vmagent"
 
 
@@ -27,12 +28,31 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """The same program under the next version: what ``VERSION=... make deb`` makes, without making it all
     again.
     """
-    tree = tmp_path_factory.mktemp("next") / "tree"
-    run("dpkg-deb", "--raw-extract", package, tree)
-    substitute(tree / "DEBIAN" / "control", r"^Version: .*$", f"Version: {NEXT}")
-    substitute(tree / PROGRAM / "__init__.py", r"^__version__ = .*$", f'__version__ = "{NEXT}"')
+    tree = _unpacked(package, tmp_path_factory, NEXT)
     bytecode.compile_tree(tree / PROGRAM, tree / "usr/lib/istio-agent")
-    packed = tree.with_name(f"istio-agent_{NEXT}_amd64.deb")
+    return _packed(tree, NEXT)
+
+
+@pytest.fixture(scope="session")
+def broken_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version whose program does not start."""
+    tree = _unpacked(package, tmp_path_factory, BROKEN)
+    substitute(tree / PROGRAM / "daemon.py", r"^import asyncio$", "import asyncio as")
+    for compiled in (tree / PROGRAM / "__pycache__").glob("daemon.*"):
+        compiled.unlink()
+    return _packed(tree, BROKEN)
+
+
+def _unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory, version: str) -> Path:
+    tree = tmp_path_factory.mktemp("another") / "tree"
+    run("dpkg-deb", "--raw-extract", package, tree)
+    substitute(tree / "DEBIAN" / "control", r"^Version: .*$", f"Version: {version}")
+    substitute(tree / PROGRAM / "__init__.py", r"^__version__ = .*$", f'__version__ = "{version}"')
+    return tree
+
+
+def _packed(tree: Path, version: str) -> Path:
+    packed = tree.with_name(f"istio-agent_{version}_amd64.deb")
     run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, packed)
     return packed
 

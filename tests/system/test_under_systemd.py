@@ -14,7 +14,7 @@ from tests.system.operator import Journal
 
 LOG = "/var/log/istio/istio.log"
 WATCHDOG = 4
-"""Seconds in place of the units' own, which are 30 and 180."""
+"""Seconds in place of the units' own, which are 10 and 180."""
 
 BOTH = pytest.mark.parametrize("unit", operator.UNITS)
 

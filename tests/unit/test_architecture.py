@@ -38,9 +38,10 @@ ONE_DOOR = {
 EFFECT_DOORS = {
     "subprocess": ("vmagent/capture/command.py", "vmagent/capture/attempt.py"),
     "asyncio.create_subprocess_exec": (
-        "vmagent/envoy/process.py",
+        "vmagent/envoy/launch.py",
         "vmagent/health/checks.py",
         "vmagent/identity/keys.py",
+        "vmagent/runtime/again.py",
     ),
     "os.environ": (
         "vmagent/config/",
@@ -50,7 +51,7 @@ EFFECT_DOORS = {
     "grpc.ssl_channel_credentials": ("vmagent/identity/channel.py",),
     "time.time": ("vmagent/runtime/clock.py", "vmagent/identity/signer.py"),
     "time.sleep": ("vmagent/cli/wait.py", "vmagent/capture/timing.py", "vmagent/runtime/files.py"),
-    "os.fork": ("vmagent/capture/backend_legacy.py",),
+    "os.fork": ("vmagent/capture/backend_legacy.py", "vmagent/envoy/launcher.py"),
     "threading.Thread": ("vmagent/runtime/lifecycle.py",),
     "asyncio.create_task": (),
     "tempfile": ("vmagent/runtime/files.py",),

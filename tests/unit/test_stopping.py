@@ -7,6 +7,7 @@ from vmagent.config.sections import LONGEST_DRAIN
 from vmagent.dns.server import DnsServer
 from vmagent.envoy.config import EnvoyConfig, Node, Timing
 from vmagent.envoy.supervisor import Supervisor
+from vmagent.farewell import Farewell
 from vmagent.health.watch import HealthWatch
 from vmagent.identity.keeper import Keeper
 from vmagent.runtime.clock import SystemClock
@@ -28,5 +29,5 @@ def test_systemd_waits_longer_than_all_parts_may_take_to_drain() -> None:
         ),
         clock=SystemClock(),
     )
-    others = (Endpoint, DnsServer, Keeper, Upstream, EnvoySockets, Housekeeping, HealthWatch)
+    others = (Farewell, Endpoint, DnsServer, Keeper, Upstream, EnvoySockets, Housekeeping, HealthWatch)
     assert slowest.grace + sum(part.grace for part in others) + MARGIN <= patience

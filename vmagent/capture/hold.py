@@ -23,15 +23,12 @@ from vmagent.capture.attempt import attempt
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
 from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.runtime import files, logs, readiness
-from vmagent.runtime.places import GATES, RUN
+from vmagent.runtime.places import GATES, LEAVING, RUN
 from vmagent.runtime.readiness import Readiness
-from vmagent.runtime.systemd import Systemd
+from vmagent.runtime.systemd import OUTSIDE, Systemd
 
 log = logging.getLogger("capture")
 
-
-OUTSIDE: Final = Systemd()
-"""Of no unit: nobody is told anything."""
 
 BEATS: Final = 4
 """Signs of life in the time that the unit's WatchdogSec grants. That must be longer than a child may take
@@ -40,6 +37,9 @@ BEATS: Final = 4
 
 TAKE_BACK_FOR: Final = 30.0
 """Seconds in which a stop tries to take the rules back; less than the unit's TimeoutStopSec."""
+
+RETRY_REMOVAL: Final = 0.5
+"""Seconds until rules that could not be taken back, because others hold the lock, are tried again."""
 
 CONNECT: Final = 0.5
 """Seconds for Envoy to accept on loopback: the kernel accepts for a process that merely is slow."""
@@ -131,11 +131,14 @@ class Holder:
                 case Action.APPLY:
                     self._apply()
                 case Action.REMOVE:
-                    self._fail_open()
+                    self._let_go(seen)
                 case Action.VERIFY:
                     self._verify()
                 case Action.WAIT:
                     self._stop.wait(self._watch.pause(now))
+        if self._stop.stays:
+            log.info("leaving: the rules stay for the next process")
+            return
         log.info("stopping: taking the rules back")
         self._systemd.tell("STOPPING=1")
         self._gate.close("capture", "capture is stopped")
@@ -182,10 +185,13 @@ class Holder:
         states = readiness.read(self._options.agent / "gates", self._options.gates)
         waiting = {gate: why for gate, why in states.items() if why != readiness.OPEN}
         locked = files.locked(self._options.agent / readiness.LOCK)
-        # One that still waits for its configuration answers no name, whatever an earlier Envoy does.
-        agent = locked and "config" not in waiting
-        envoy = agent or not self._watch.captured or (not locked and _accepts(self._port))
-        return Seen(now=now, waiting=waiting, agent=agent, envoy=envoy)
+        # One that waits for its configuration answers no name, whatever an earlier Envoy does. One that
+        # cannot even say so, since its disk is full, gets the benefit of the doubt.
+        agent = locked and waiting.get("config", readiness.STARTING) == readiness.STARTING
+        ready = agent and "envoy" not in waiting
+        envoy = ready or not self._watch.captured or _accepts(self._port)
+        leaving = locked and os.path.lexists(self._options.agent / LEAVING)
+        return Seen(now=now, waiting=waiting, agent=agent, envoy=envoy, leaving=leaving)
 
     def _say(self, seen: Seen) -> None:
         """What we wait for, in the gate at once and in the log every 15 s. What stands in the way for good
@@ -238,11 +244,21 @@ class Holder:
             log.warning("the rules are not as written, writing them again: %s%s", verdict.drift[0], more)
             self._apply()
 
-    def _fail_open(self) -> None:
-        log.warning("neither the agent nor Envoy is alive: taking the rules back, traffic goes direct")
-        undo.remove(self._options.directory)
+    def _let_go(self, seen: Seen) -> None:
+        """While the agent only stops nothing is amiss."""
+        if seen.leaving:
+            log.info("the agent is leaving: taking the rules back, traffic goes direct")
+        else:
+            gone = "Envoy takes no connections" if not seen.envoy else "no agent answers names"
+            log.warning("%s: taking the rules back, traffic goes direct", gone)
+        try:
+            undo.remove(self._options.directory)
+        except Unavailable as error:
+            log.warning("cannot take the rules back yet: %s", error)
+            self._stop.wait(RETRY_REMOVAL)
+            return
         self._watch.removed(timing.monotonic())
-        self._gate_waits("the agent is not running")
+        self._gate_waits("the agent is leaving" if seen.leaving else "the agent or Envoy is not running")
 
 
 def _accepts(port: int) -> bool:
@@ -254,20 +270,22 @@ def _accepts(port: int) -> bool:
 
 
 class _Stop:
-    """SIGTERM and SIGINT ask once; what is under way is finished, the rest is bounded. SIGHUP and SIGUSR1, as
-    who rotates logs sends them, change nothing: there is no file of ours to open again.
+    """SIGTERM and SIGINT ask once; what is under way is finished, the rest is bounded. SIGQUIT, which systemd
+    sends for a restart, asks to go and leave the rules to the next process. SIGHUP and SIGUSR1, as who
+    rotates logs sends them, change nothing: there is no file of ours to open again.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.stays = False
         self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, self._heard)
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._ignored)
 
     def _heard(self, number: int, _frame: object) -> None:
+        self.stays = number == signal.SIGQUIT
         self.asked = True
 
     def _ignored(self, number: int, _frame: object) -> None:

@@ -1,7 +1,7 @@
 """When capture comes on, is looked after, and goes. Pure: what was seen goes in, what to do comes out.
 
-Surprise: the agent's gates decide only when capture *begins*. Once it is on, it stays while the agent or
-          Envoy lives, and for a grace after: an agent that restarts must not cost the rules.
+Surprise: the agent's gates decide only when capture *begins*. Once it is on, it stays while Envoy takes
+          connections and an agent answers names, and for a grace after: who restarts must not cost the rules.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,13 @@ from typing import Final
 from vmagent.runtime.backoff import Backoff
 
 GRACE: Final = 5.0
-"""Seconds without agent and without Envoy until traffic goes direct. Longer than a restart of both (2 s in
-the unit).
+"""Seconds without an Envoy that takes connections until traffic goes direct. Longer than a restart of agent
+and Envoy (1 s in the unit).
+"""
+
+AWAY: Final = 15.0
+"""Seconds without an agent, while Envoy goes on: names are captured, too, and nobody answers them. Longer
+than a restart on a busy machine.
 """
 
 VERIFY_EVERY: Final = 10.0
@@ -45,9 +50,11 @@ class Seen:
     waiting: Mapping[str, str]
     """The agent's gates that are not open, with their reasons."""
     agent: bool
-    """Whether an agent runs (holds its lock)."""
+    """Whether an agent runs (holds its lock) that answers names."""
     envoy: bool
-    """Whether Envoy accepts connections. Only asked for while captured without an agent."""
+    """Whether Envoy accepts connections. Only asked for while captured and not known from its gate."""
+    leaving: bool = False
+    """Whether the agent stops for good, and waits for us."""
 
 
 class Watch:
@@ -57,7 +64,8 @@ class Watch:
         self.is_dismissed = False
         self._began = now
         self._gates_open = False
-        self._alone_since: float | None = None
+        self._no_envoy_since: float | None = None
+        self._no_agent_since: float | None = None
         self._verify_at = now
         self._retry_at = now
         self._delays: Iterator[float] = RETRY.delays()
@@ -69,6 +77,8 @@ class Watch:
             self._retry_at = seen.now
         if self.is_dismissed:
             return Action.WAIT
+        if seen.leaving:
+            return Action.REMOVE if self.captured else Action.WAIT
         if self._abandoned(seen):
             return Action.REMOVE
         if not seen.waiting and (opened or not self.captured) and seen.now >= self._retry_at:
@@ -79,12 +89,11 @@ class Watch:
         return Action.WAIT
 
     def _abandoned(self, seen: Seen) -> bool:
-        if not self.captured or seen.agent or seen.envoy:
-            self._alone_since = None
+        self._no_envoy_since = _since(self._no_envoy_since, seen.now, missing=not seen.envoy)
+        self._no_agent_since = _since(self._no_agent_since, seen.now, missing=not seen.agent)
+        if not self.captured:
             return False
-        if self._alone_since is None:
-            self._alone_since = seen.now
-        return seen.now - self._alone_since > GRACE
+        return _longer(self._no_envoy_since, seen.now, GRACE) or _longer(self._no_agent_since, seen.now, AWAY)
 
     def applied(self, now: float) -> None:
         self.captured = True
@@ -100,7 +109,7 @@ class Watch:
 
     def removed(self, now: float) -> None:
         self.captured = False
-        self._alone_since = None
+        self._no_envoy_since = self._no_agent_since = None
         self._began = now
 
     def dismissed(self, now: float) -> None:
@@ -111,3 +120,13 @@ class Watch:
     def pause(self, now: float) -> float:
         """Seconds until the next look."""
         return FAST if not self.captured and now - self._began < FAST_FOR else SLOW
+
+
+def _since(before: float | None, now: float, *, missing: bool) -> float | None:
+    if not missing:
+        return None
+    return now if before is None else before
+
+
+def _longer(since: float | None, now: float, limit: float) -> bool:
+    return since is not None and now - since > limit

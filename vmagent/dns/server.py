@@ -5,9 +5,11 @@ Does not:  answer (service.py and below).
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from vmagent.config.model import Address
 from vmagent.dns.config import DnsConfig
@@ -23,6 +25,12 @@ from vmagent.runtime.watchdog import Pulse
 from vmagent.xds.names import NameTable
 
 log = logging.getLogger("dns")
+
+
+TABLE_LIMIT: Final = 2.0
+"""Seconds in which a control plane that is there has sent the names, at a restart. Programs ask again after
+5 s.
+"""
 
 
 class DnsServer:
@@ -45,6 +53,7 @@ class DnsServer:
         self._serving = serving
         self._home = Home.parse(namespace=config.namespace, domain=config.domain)
         self._sockets: Listening | None = None
+        self._succeeds = False
         self._service: Service | None = None
         self._ended = asyncio.Event()
         self.pulse = Pulse("dns")
@@ -56,10 +65,18 @@ class DnsServer:
         forwarded.
         """
 
-    def bind(self) -> tuple[Address, ...]:
-        """Open the sockets; where we listen. Raises Misconfigured if that is impossible."""
-        self._sockets = listen(self._config.listen)
+    def bind(self, inherited: Sequence[int] = ()) -> tuple[Address, ...]:
+        """Open the sockets, or go on with those of a predecessor; where we listen. Raises Misconfigured if
+        that is impossible.
+        """
+        self._sockets = listen(self._config.listen, inherited)
+        self._succeeds = bool(inherited)
         return tuple(Address(host=host, port=port) for host, port in self._sockets.endpoints)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """For whoever keeps the sockets for a successor. None before ``bind``."""
+        return self._sockets.descriptors if self._sockets else ()
 
     def close(self) -> None:
         """For whoever cannot go on to ``run`` after ``bind``."""
@@ -74,6 +91,9 @@ class DnsServer:
 
         def ready() -> None:
             loop.call_soon_threadsafe(self._serving)
+
+        if self._succeeds:
+            await self._first_table(service)
 
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="dns") as thread:
             try:
@@ -90,14 +110,25 @@ class DnsServer:
             self._service.stop()
             await self._ended.wait()
 
+    async def _first_table(self, service: Service) -> None:
+        """Names of the mesh are captured already: forwarded, they would be told not to exist. Questions wait
+        in the sockets meanwhile.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TABLE_LIMIT):
+                await self._learn(service, await self._tables.first())
+
     async def _follow(self, service: Service) -> None:
         async for names in self._tables.changes():
-            # 10 000 services take 0.1 s to build: in another thread, so that the relay goes on meanwhile.
-            table = await asyncio.to_thread(Table.build, names, self._home)
-            service.resolver.table = table
-            self.names, self.has_table = table.entries, True
-            if table.skipped:
-                log.warning(
-                    "name table: %d entries or names have no usable form; they are forwarded", table.skipped
-                )
-            log.info("name table: %d entries", table.entries)
+            await self._learn(service, names)
+
+    async def _learn(self, service: Service, names: NameTable) -> None:
+        # 10 000 services take 0.1 s to build: in another thread, so that the relay goes on meanwhile.
+        table = await asyncio.to_thread(Table.build, names, self._home)
+        service.resolver.table = table
+        self.names, self.has_table = table.entries, True
+        if table.skipped:
+            log.warning(
+                "name table: %d entries or names have no usable form; they are forwarded", table.skipped
+            )
+        log.info("name table: %d entries", table.entries)

@@ -1,14 +1,16 @@
 """The sockets that clients reach us by: opened before anything runs, so that a taken port is a refusal to
 start.
 
-Owns:      what ``localhost`` means, and the sentence that says who has the port.
-Does not:  read from them (udp.py, tcp.py). Room is left for sockets handed over by a predecessor.
+Owns:      what ``localhost`` means, and the sentence that says who has the port; which sockets of a
+           predecessor are those that are wanted. Questions that arrived while nobody ran wait in them.
+Does not:  read from them (udp.py, tcp.py); know who kept them meanwhile (runtime/systemd.py).
 """
 
 import contextlib
 import errno
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,22 +37,60 @@ class Listening:
     def endpoints(self) -> tuple[Endpoint, ...]:
         return tuple((name[0], name[1]) for name in (sock.getsockname() for sock in self.udp))
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return tuple(sock.fileno() for sock in (*self.udp, *self.tcp))
+
     def close(self) -> None:
         for sock in (*self.udp, *self.tcp):
             sock.close()
 
 
-def listen(address: Address) -> Listening:
+class _Left:
+    """Sockets of a predecessor that nobody has claimed yet."""
+
+    def __init__(self, descriptors: Sequence[int]) -> None:
+        self._sockets = [found for number in descriptors if (found := _socket(number))]
+
+    def claim(self, host: str, port: int, kind: socket.SocketKind) -> socket.socket | None:
+        for sock in self._sockets:
+            if (sock.type, *sock.getsockname()[:2]) == (kind, host, port):
+                self._sockets.remove(sock)
+                return sock
+        return None
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+def _socket(number: int) -> socket.socket | None:
+    """None for what is no internet socket, or not open at all."""
+    try:
+        sock = socket.socket(fileno=number)
+    except OSError:
+        return None
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        sock.detach()
+        return None
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    return sock
+
+
+def listen(address: Address, inherited: Sequence[int] = ()) -> Listening:
     """Raises Misconfigured. ``localhost`` is 127.0.0.1, and ::1 where the host has IPv6: always both, since
     the resolvers that decide which of them is needed may change while we run.
+
+    ``inherited``: descriptors of a predecessor; those that are not wanted any more are closed.
     """
-    opened = Listening([], [])
-    with contextlib.ExitStack() as undo:
+    opened, left = Listening([], []), _Left(inherited)
+    with contextlib.ExitStack() as undo, contextlib.closing(left):
         undo.callback(opened.close)
         port = address.port
         for host in ("127.0.0.1", "::1") if address.host == "localhost" else (address.host,):
             try:
-                udp, tcp = _pair(host, port)
+                udp, tcp = _pair(host, port, left)
             except OSError as error:
                 if host == "::1" and opened.udp and error.errno in _NO_IPV6:
                     continue
@@ -62,11 +102,12 @@ def listen(address: Address) -> Listening:
     return opened
 
 
-def _pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+def _pair(host: str, port: int, left: _Left) -> tuple[socket.socket, socket.socket]:
     for attempt in range(_SAME_PORT_TRIES):
-        tcp = _bound(host, port, socket.SOCK_STREAM)
+        tcp = left.claim(host, port, socket.SOCK_STREAM) or _bound(host, port, socket.SOCK_STREAM)
         try:
-            udp = _bound(host, tcp.getsockname()[1], socket.SOCK_DGRAM)
+            number = tcp.getsockname()[1]
+            udp = left.claim(host, number, socket.SOCK_DGRAM) or _bound(host, number, socket.SOCK_DGRAM)
         except OSError:
             tcp.close()
             if port or attempt == _SAME_PORT_TRIES - 1:

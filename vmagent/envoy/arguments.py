@@ -4,6 +4,9 @@ Owns:      every flag and its reason, and the environment. Pure.
 Does not:  read files; the override document comes as text.
 Surprise:  Istio's agent disables hot restart. Ours keeps it, because an upgrade must not drop connections,
            and pays with a base id: the name by which Envoys find one another in shared memory and sockets.
+           Envoy logs to its own standard error, opened by name: as to a file, from a thread of its own. Who
+           carries requests then never waits for a pipe that is full, and a pipe that nobody reads costs
+           lines. Written to directly, the first such line would be the last for good.
 """
 
 from pathlib import Path
@@ -15,6 +18,8 @@ from vmagent.errors import Misconfigured
 
 MAX_OVERRIDE = 120 * 1024
 """Bytes. Linux takes no single argument above 128 KiB."""
+
+LOG = "/dev/stderr"
 
 FIPS_CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -59,6 +64,7 @@ def arguments(config: EnvoyConfig, *, epoch: int = 0, override: str = "") -> lis
         "--parent-shutdown-time-s", str(round(timing.parent_shutdown)),
         "--local-address-ip-version", "v6" if all_ipv6(config.ips) else "v4",
         "--file-flush-interval-msec", str(round(timing.file_flush * 1000)),
+        "--log-path", LOG,
         "--allow-unknown-static-fields",
     ]
     # fmt: on

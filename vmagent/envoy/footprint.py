@@ -1,15 +1,18 @@
-"""What one Envoy leaves on disk: bootstrap, pid file, and the shared memory that it forgets.
+"""What one Envoy leaves on disk: bootstrap, record, and the shared memory that it forgets.
 
-Owns:      their paths, modes, writing and removal.
-Does not:  know what stands in them (bootstrap.py), or when they are due (supervisor.py).
+Owns:      their paths, modes, writing and removal; the record by which a later agent recognises it.
+Does not:  know what stands in a bootstrap (bootstrap.py), or when anything is due (supervisor.py).
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from vmagent.envoy.arguments import bootstrap_path, shared_memory
+from vmagent.envoy.arguments import arguments, bootstrap_path, environment, shared_memory
 from vmagent.envoy.bootstrap import bootstrap
 from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.process import ProcessId
@@ -17,6 +20,35 @@ from vmagent.errors import Misconfigured
 from vmagent.runtime import files
 
 PID_FILE = "envoy.pid"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Envoy, for whoever comes after its agent."""
+
+    process: ProcessId
+    epoch: int = 0
+    digest: str = ""
+    """Of all that it was told: one that was told the same need not be replaced."""
+    parent: ProcessId | None = None
+    """The Envoy that it replaced, which drains."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """What ``str()`` wrote, or the pid and birth alone that earlier versions wrote. None for anything
+        else.
+        """
+        first, _, second = text.strip().partition("\n")
+        words = first.split(" ")
+        process = ProcessId.parse(" ".join(words[:2]))
+        epoch, digest = words[2:4] if len(words) == 4 else ("0", "")
+        if process is None or not (epoch.isascii() and epoch.isdigit()):
+            return None
+        return cls(process, int(epoch), digest, ProcessId.parse(second))
+
+    def __str__(self) -> str:
+        parent = f"\n{self.parent}" if self.parent else ""
+        return f"{self.process} {self.epoch} {self.digest}{parent}"
 
 
 class Footprint:
@@ -42,26 +74,39 @@ class Footprint:
         with _named(path):
             return path.read_text()
 
-    def record(self, process: ProcessId) -> None:
-        """Whoever comes after us must be able to recognise this Envoy."""
+    def digest(self) -> str:
+        """Of bootstrap, command line and environment, whatever the epoch."""
+        config = self._config
+        told = hashlib.sha256(self._document)
+        if config.custom_config_file:
+            with _named(config.custom_config_file):
+                told.update(config.custom_config_file.read_bytes())
+        for word in arguments(config, override=self.override()):
+            told.update(word.encode() + b"\0")
+        for name, value in sorted(environment(config).items()):
+            told.update(f"{name}={value}\0".encode())
+        return told.hexdigest()
+
+    def record(self, record: Record) -> None:
+        """Whoever comes after us must be able to recognise this Envoy. Private: the digest is of secrets,
+        too.
+        """
         with _named(self._pid_file):
-            files.write(self._pid_file, f"{process}\n".encode(), mode=0o644)
+            files.write(self._pid_file, f"{record}\n".encode(), mode=0o600)
 
-    def recorded(self) -> ProcessId | None:
+    def recorded(self) -> Record | None:
         """The Envoy of an agent that went without ending it, if the file names one."""
-        try:
-            return ProcessId.parse(self._pid_file.read_text())
-        except FileNotFoundError:
-            return None
+        with _named(self._pid_file):
+            try:
+                return Record.parse(self._pid_file.read_text(errors="replace"))
+            except FileNotFoundError:
+                return None
 
-    def clear(self, epoch: int) -> None:
+    def clear(self) -> None:
         """Envoy is gone; so is everything of it."""
         config = self._config
-        for path in (
-            bootstrap_path(config, epoch),
-            self._pid_file,
-            shared_memory(config),
-        ):
+        left = [*config.config_dir.glob("envoy-rev*.json"), self._pid_file, shared_memory(config)]
+        for path in left:
             with _named(path):
                 files.remove(path)
 

@@ -5,8 +5,10 @@ Does not:  know where the log is (runtime/logs.py).
 Surprise:  Envoy is never handed the journal itself. ``accessLogFile: /dev/stdout``, which is Istio's usual
            one, makes Envoy open its standard output by name, and a stream to the journal is a socket, which
            has none: Envoy would refuse every listener.
-           Envoy waits when a pipe is full. So a thread of its own reads, which the event loop cannot hold up,
-           and the watchdog looks after that thread.
+           Envoy's log threads wait when a pipe is full. So a thread of its own reads, which the event loop
+           cannot hold up, and the watchdog looks after that thread.
+           The pipes of an Envoy that outlived its agent have no reader: its lines are lost until the next
+           agent opens them again, by /proc, and nobody waits meanwhile.
 """
 
 import contextlib
@@ -20,6 +22,8 @@ from typing import Final, Self
 
 from vmagent.runtime.lifecycle import start_thread
 from vmagent.runtime.watchdog import Pulse
+
+log = logging.getLogger("envoy")
 
 ROOM: Final = 1 << 20
 """Bytes that a pipe shall hold: what a busy moment of ours may take. The kernel grants as much unasked."""
@@ -90,6 +94,7 @@ class Output:
         self.streams: tuple[int, int] | None = None
         """What an Envoy's standard output and error are to be. None: those of the agent."""
         self._closing = False
+        self._arriving: list[int] = []
 
     def __enter__(self) -> Self:
         (reader, stdout), (reader_too, stderr) = _pipe(), _pipe()
@@ -108,6 +113,15 @@ class Output:
             os.close(writer)
         self.streams = None
 
+    def attach(self, pid: int) -> None:
+        """Read what that process prints, which was started with pipes of an earlier agent."""
+        for number in (1, 2):
+            try:
+                self._arriving.append(os.open(f"/proc/{pid}/fd/{number}", os.O_RDONLY | os.O_CLOEXEC))
+            except OSError as why:
+                log.warning("what Envoy prints is lost until it is started again: %s", why)
+        self._ring()
+
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)
 
@@ -121,19 +135,32 @@ class Output:
             for number, _ in poll.poll():
                 if number == self._bell:
                     os.eventfd_read(number)
-                else:
-                    self._pass(streams[number].feed(os.read(number, PIECE)))
+                    self._welcome(poll, streams)
+                elif data := os.read(number, PIECE):
+                    self._pass(streams[number].feed(data))
+                else:  # of an adopted Envoy that has ended; our own we hold open ourselves
+                    poll.unregister(number)
+                    self._pass(streams.pop(number).rest())
+                    os.close(number)
             self.pulse.answer()
         self.pulse.end()
         for reader, lines in streams.items():
             self._empty(reader, lines)
             os.close(reader)
 
+    def _welcome(self, poll: select.poll, streams: dict[int, Lines]) -> None:
+        while self._arriving:
+            reader = self._arriving.pop()
+            streams[reader] = Lines()
+            poll.register(reader, select.POLLIN)
+
     def _empty(self, reader: int, lines: Lines) -> None:
         os.set_blocking(reader, False)
         with contextlib.suppress(BlockingIOError):
             for _ in range(ROOM // PIECE):
-                self._pass(lines.feed(os.read(reader, PIECE)))
+                if not (data := os.read(reader, PIECE)):
+                    break
+                self._pass(lines.feed(data))
         self._pass(lines.rest())
 
     def _pass(self, groups: list[tuple[int, str]]) -> None:

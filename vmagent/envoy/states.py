@@ -31,6 +31,8 @@ class Signal(Enum):
     EXITED = "exited"
     RETRY_DUE = "retry due"
     STOP_ASKED = "stop asked"
+    LEFT = "left"
+    """For the next agent, as it is."""
 
 
 _S, _E = State, Signal
@@ -43,6 +45,8 @@ NEXT: Final = {
     _S.DRAINING: {_E.EXITED: _S.ENDED, _E.STOP_ASKED: _S.DRAINING},
     _S.ENDED: {_E.STOP_ASKED: _S.ENDED},
 }
+for _moves in NEXT.values():
+    _moves[_E.LEFT] = _S.ENDED
 
 
 def after(state: State, signal: Signal) -> State:

@@ -1,7 +1,8 @@
 """Keeps one Envoy alive, says whether it takes traffic, and lets it go gently.
 
-Owns:      the order of things: write, start, watch, start again, drain, end.
-Does not:  know what Envoy is told (bootstrap.py), how a process is started (process.py) or asked (admin.py).
+Owns:      the order of things: adopt or start, watch, start again, drain and end, or leave.
+Does not:  know what Envoy is told (bootstrap.py), how it is started (launch.py) or asked (admin.py), or what
+           becomes of one that was there before (succession.py).
 Surprise:  a missing binary, a taken port or an Envoy that ends at once never ends the agent: names and
            certificates are served meanwhile, the gate says what to mend, and Envoy is tried again.
 """
@@ -11,19 +12,23 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from vmagent.envoy.addresses import family
-from vmagent.envoy.admin import TIMEOUT, Admin
-from vmagent.envoy.arguments import arguments, environment
+from vmagent.envoy.admin import Admin
+from vmagent.envoy.arguments import environment
 from vmagent.envoy.bootstrap import left_out
 from vmagent.envoy.config import EnvoyConfig
+from vmagent.envoy.drain import Drain
 from vmagent.envoy.epitaph import Check, epitaph
-from vmagent.envoy.footprint import Footprint
+from vmagent.envoy.footprint import Footprint, Record
+from vmagent.envoy.launch import Streams, check, spawn
 from vmagent.envoy.output import Output
-from vmagent.envoy.process import KILL_LIMIT, Child, ProcessId, Streams, check, spawn
+from vmagent.envoy.process import KILL_LIMIT, Child, ProcessId
 from vmagent.envoy.restarts import Restarts
 from vmagent.envoy.states import Signal, State, after
+from vmagent.envoy.succession import TERM_PATIENCE, Heir, Succession
 from vmagent.errors import Unavailable, VmagentError
 from vmagent.runtime import holder
 from vmagent.runtime.clock import Clock
@@ -32,7 +37,9 @@ from vmagent.runtime.lifecycle import Tasks
 
 log = logging.getLogger("envoy")
 
-Spawn = Callable[[Sequence[str], Mapping[str, str], Streams | None], Awaitable[Child]]
+Spawn = Callable[
+    [Sequence[str], Mapping[str, str], Streams | None, Callable[[ProcessId], None]], Awaitable[Child]
+]
 
 QUICK: Final = 0.03
 """Seconds between questions while Envoy starts. It needs about 60 ms, and an answer costs it 1 ms."""
@@ -42,11 +49,6 @@ WAITING: Final = 0.25
 CALM: Final = 1.0
 """Seconds between questions to an Envoy that is ready."""
 
-TERM_PATIENCE: Final = 3.0
-"""Seconds between SIGTERM and SIGKILL. Envoy leaves within 50 ms; it has drained before."""
-ZERO_LIMIT: Final = 15.0
-"""Seconds that a stop waits at most with exit_on_zero. Istio has no bound, and systemd kills it."""
-COUNT_EVERY: Final = 0.25
 _TOO_LATE: Final = "the agent is leaving"
 
 
@@ -88,19 +90,24 @@ class Supervisor:
         home = family(config.ips, dual_stack=config.dual_stack).localhost
         self._admin = admin or Admin(home, config.ports.admin, advice=config.advice)
         self._footprint = Footprint(config)
+        self._succession = Succession(config, self._footprint, self._admin, check)
         self._child: Child | None = None
+        self._parent: Child | None = None
+        """The Envoy that ours replaced: ours ends it when it has drained."""
         self._argv: Sequence[str] = ()
         self._life = State.STOPPED
         self._stop = asyncio.Event()
-        self._epoch = 0
+        self._stays = False
         self._times = 0
         self.state: Latest[EnvoyState] = Latest()
-        self.grace = TIMEOUT + self._drain_limit + TERM_PATIENCE + KILL_LIMIT + 1.0
+        self._drain = Drain(config, self._admin, clock)
+        self.grace = self._drain.grace + TERM_PATIENCE + KILL_LIMIT + 1.0
 
     def follow(self, config: EnvoyConfig) -> None:
         """The next Envoy gets a bootstrap of this; the one that runs stays as it is."""
         self._config = config
         self._footprint = Footprint(config)
+        self._succession = Succession(config, self._footprint, self._admin, self._check)
 
     # --- start and watch --------------------------------------------------------------------------------
 
@@ -127,70 +134,71 @@ class Supervisor:
             return 0.0
         async with Tasks() as tasks:
             watch = tasks.start("envoy-readiness", self._watch())
-            code = await child.wait()
+            await child.wait()
             watch.cancel()
         lived = self._clock.monotonic() - born
         self._child = None
+        if self._over:
+            return lived
         expected = self._life is State.DRAINING
         self._turn(Signal.EXITED)
         if expected:
             self._publish("Envoy has ended")
         else:
-            await self._mourn(code, lived)
+            await self._mourn(lived)
         return lived
 
-    async def _mourn(self, code: int, lived: float) -> None:
-        text = await epitaph(self._config, self._argv, code, lived, admin=self._admin, check=self._check)
+    async def _mourn(self, lived: float) -> None:
+        text = await epitaph(self._config, self._argv, lived, admin=self._admin, check=self._check)
         log.error("%s", text)
         self._publish(text)
 
     async def _start(self) -> Child:
-        """Raises a VmagentError whose sentence names what is in the way."""
-        await self._end_leftover()
-        port = self._config.ports.admin
-        if await self._admin.listening(port):
-            raise await asyncio.to_thread(holder.taken, port, "defaultConfig.proxyAdminPort")
+        """Or adopt. Raises a VmagentError whose sentence names what is in the way."""
+        heir = await self._succession.heir()
+        self._parent = heir.parent
+        self._argv = self._succession.argv(heir.epoch)
+        child = self._adopted(heir.child, heir.epoch) if heir.child else await self._born(heir)
         if self._over:
+            if not self._stays:
+                child.kill()
             raise Unavailable(_TOO_LATE)
-        self._footprint.write(self._epoch)
-        self._argv = argv = arguments(self._config, epoch=self._epoch, override=self._footprint.override())
-        streams = self._output.streams if self._output else None
-        child = await self._spawn(argv, environment(self._config), streams)
-        if self._over:
-            child.kill()
-            raise Unavailable(_TOO_LATE)
-        log.info("Envoy started\tpid=%d epoch=%d command=%s", child.pid, self._epoch, argv)
         self._times += 1
         self._turn(Signal.SPAWNED)
         self._publish("Envoy is starting", pid=child.pid)
-        self._record(child)
         return child
 
-    def _record(self, child: Child) -> None:
-        process = ProcessId.of(child.pid)
+    def _adopted(self, child: Child, epoch: int) -> Child:
+        log.info("Envoy of an earlier agent goes on\tpid=%d epoch=%d", child.pid, epoch)
+        if self._output:
+            self._output.attach(child.pid)
+        return child
+
+    async def _born(self, heir: Heir) -> Child:
+        port = self._config.ports.admin
+        if not heir.parent and await self._admin.listening(port):
+            raise await asyncio.to_thread(holder.taken, port, "defaultConfig.proxyAdminPort")
+        if self._over:
+            raise Unavailable(_TOO_LATE)
+        streams = self._output.streams if self._output else None
+        record = partial(self._record, heir)
+        child = await self._spawn(self._argv, environment(self._config), streams, record)
+        log.info("Envoy started\tpid=%d epoch=%d command=%s", child.pid, heir.epoch, self._argv)
+        return child
+
+    def _record(self, heir: Heir, process: ProcessId) -> None:
+        parent = ProcessId.of(heir.parent.pid) if heir.parent else None
         try:
-            if process is not None:
-                self._footprint.record(process)
+            self._footprint.record(Record(process, heir.epoch, self._footprint.digest(), parent))
         except VmagentError as why:
             log.warning("a later agent will not recognise this Envoy: %s", why)
-
-    async def _end_leftover(self) -> None:
-        """An agent that was killed left its Envoy behind: it holds our ports and talks to nobody."""
-        process = self._footprint.recorded()
-        if process is not None and process.alive():
-            log.warning("ending the Envoy that an earlier agent left behind\tpid=%d", process.pid)
-            if not await process.end(TERM_PATIENCE, self._clock):
-                raise Unavailable(
-                    f"an earlier Envoy (pid {process.pid}) does not end",
-                    hint=f"kill -9 {process.pid} as root",
-                )
 
     async def _watch(self) -> None:
         """Ask again and again: an Envoy that was ready is not ready for ever."""
         since = self._clock.monotonic()
         while True:
             missing = await self._missing()
-            if self._life is State.DRAINING:
+            if self._life in (State.DRAINING, State.ENDED):
                 return
             if not missing and self._life is not State.READY:
                 self._turn(Signal.BECAME_READY)
@@ -229,8 +237,16 @@ class Supervisor:
 
     # --- stop -------------------------------------------------------------------------------------------
 
+    def stay(self) -> None:
+        """What ``drain`` is to do: let Envoy go on, for the next agent."""
+        self._stays = True
+
     async def drain(self) -> None:
         """Inbound connections are asked to leave and given time; then TERM, then KILL. Files go last."""
+        if self._stays:
+            self._turn(Signal.LEFT)
+            self._stop.set()
+            return
         served = self._life in (State.READY, State.UNREADY)
         self._turn(Signal.STOP_ASKED)
         self._stop.set()
@@ -238,41 +254,12 @@ class Supervisor:
         self._publish("Envoy is leaving", pid=child.pid if child else 0)
         if child is not None:
             try:
-                await self._let_go(child, served)
+                await self._drain.let_go(child, served=served)
             finally:
                 child.kill()  # we may have been cancelled: nothing of ours stays behind
-        self._footprint.clear(self._epoch)
-
-    async def _let_go(self, child: Child, served: bool) -> None:
-        async with Tasks() as tasks:
-            ended = tasks.start("envoy-exit", _ended(child))
-            try:
-                if served:
-                    await self._admin.drain_listeners(inbound_only=self._config.drains_inbound_only)
-                    await self._until_quiet(ended)
-            except Unavailable as why:
-                log.warning("draining is not possible, ending at once: %s", why)
-            how = await child.stop(TERM_PATIENCE) if not ended.done() else "itself"
-            log.info("Envoy ended by %s", how)
-            ended.cancel()
-
-    async def _until_quiet(self, ended: asyncio.Task[None]) -> None:
-        """Returns when nobody is connected any more, when the time is over, or when Envoy is gone."""
-        begun = self._clock.monotonic()
-        least = self._config.timing.minimum_drain if self._config.exit_on_zero else 0.0
-        while not ended.done():
-            spent = self._clock.monotonic() - begun
-            if spent >= self._drain_limit:
-                log.info("some connections did not end within %g s", self._drain_limit)
-                return
-            if spent >= least and await self._admin.active_connections(self._config.ports.envoys) == 0:
-                return
-            await self._clock.sleep(COUNT_EVERY)
-
-    @property
-    def _drain_limit(self) -> float:
-        timing = self._config.timing
-        return timing.minimum_drain + ZERO_LIMIT if self._config.exit_on_zero else timing.termination_drain
+        if self._parent is not None:
+            await self._parent.stop(TERM_PATIENCE)
+        self._footprint.clear()
 
     # --- bookkeeping ------------------------------------------------------------------------------------
 
@@ -292,7 +279,3 @@ class Supervisor:
 
 async def _heard(event: asyncio.Event) -> None:
     await event.wait()
-
-
-async def _ended(child: Child) -> None:
-    await child.wait()

@@ -13,3 +13,6 @@ CAPTURE_RUN: Final = Path("/run/istio-capture")
 
 GATES: Final = ("config", "identity", "xds", "dns", "envoy")
 """Of the daemon, in the order they open. Capture waits for all of them."""
+
+LEAVING: Final = "leaving"
+"""A file of the daemon's, beside its lock: it stops for good, and waits for the rules to go first."""

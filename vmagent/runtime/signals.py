@@ -1,5 +1,6 @@
 """SIGTERM and SIGINT ask for a drain; a second one leaves at once. SIGHUP and SIGUSR1 ask for log files to be
-opened again, which is all that they do: a rotation must never drain anything.
+opened again, which is all that they do: a rotation must never drain anything. SIGQUIT asks to leave
+everything to a next process, SIGUSR2 to become that process.
 """
 
 import asyncio
@@ -39,3 +40,12 @@ def reopen_on_signals(reopen: Callable[[], None]) -> None:
 
     for number in (signal.SIGHUP, signal.SIGUSR1):
         loop.add_signal_handler(number, heard, number)
+
+
+def succeed_on_signals(*, leave: Callable[[], None], renew: Callable[[], None]) -> None:
+    """``leave`` at SIGQUIT, as systemd sends it for a restart; ``renew`` at SIGUSR2, for a reload. Needs a
+    running event loop.
+    """
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGQUIT, leave)
+    loop.add_signal_handler(signal.SIGUSR2, renew)

@@ -6,6 +6,7 @@ Surprise:  answers from threads of its own: a busy event loop must not make a he
 """
 
 import asyncio
+import errno
 import logging
 import socket
 import socketserver
@@ -14,6 +15,7 @@ import threading
 from typing import Any, Final
 
 from vmagent.errors import Misconfigured
+from vmagent.runtime import holder
 from vmagent.runtime.lifecycle import start_thread
 from vmagent.status.handler import Handler, Service, local
 
@@ -75,9 +77,11 @@ class Endpoint:
         try:
             self._server = _Server(port, service)
         except OSError as why:
+            if why.errno == errno.EADDRINUSE:
+                raise holder.taken(port, "defaultConfig.statusPort") from why
             raise Misconfigured(
                 f"status port {port} (defaultConfig.statusPort): cannot listen: {why.strerror}",
-                hint=f"`ss -ltnp 'sport = :{port}'` shows who holds it: stop that, or set another statusPort",
+                hint="set another statusPort",
             ) from why
 
     @property

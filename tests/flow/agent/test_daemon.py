@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -48,12 +49,18 @@ class Unit:
             sock.setblocking(False)
         self.told: list[str] = []
         self.log = ""
+        self.store: dict[str, list[int]] = {}
+        """The sockets that it left with systemd, by name."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.subprocess.Process]:
         stream = os.fstat(self._stream.fileno())
+        left = [(name, number) for name, numbers in self.store.items() for number in numbers]
+        places = " ".join(f"{place}<&{number}" for place, (_, number) in enumerate(left, 3))
+        script = f'exec {places}; LISTEN_PID=$$ exec "$@"'
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CODE, str(self._root),
+            "bash", "-c", script, "bash", sys.executable, "-c", CODE, str(self._root),
+            pass_fds=[number for _, number in left],
             cwd=ROOT, stdout=self._stream.fileno(), stderr=self._stream.fileno(),
             env={
                 "PATH": os.defpath,
@@ -61,6 +68,8 @@ class Unit:
                 "WATCHDOG_USEC": f"{PATIENCE}000000",
                 "JOURNAL_STREAM": f"{stream.st_dev}:{stream.st_ino}",
                 "ISTIO_SVC_IP": "192.168.0.204",
+                "LISTEN_FDS": str(len(left)),
+                "LISTEN_FDNAMES": ":".join(name for name, _ in left),
             },
         )  # fmt: skip
         try:
@@ -71,6 +80,8 @@ class Unit:
             await process.wait()
 
     def close(self) -> None:
+        for number in (number for numbers in self.store.values() for number in numbers):
+            os.close(number)
         for sock in (self._notify, self._journal, self._stream):
             sock.close()
 
@@ -90,10 +101,22 @@ class Unit:
         except TimeoutError:
             raise AssertionError(f"no {words!r} in {self.told} and {self.log}") from None
 
+    def _heard(self, lines: list[str], numbers: list[int]) -> None:
+        self.told += lines
+        name = next((line.removeprefix("FDNAME=") for line in lines if line.startswith("FDNAME=")), "")
+        if "FDSTOREREMOVE=1" in lines:
+            for number in self.store.pop(name, []):
+                os.close(number)
+        elif "FDSTORE=1" in lines:
+            self.store[name] = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 100) for number in numbers]
+            for number in numbers:
+                os.close(number)
+
     def _look(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                self.told += self._notify.recv(65536).decode().splitlines()
+                data, numbers, _, _ = socket.recv_fds(self._notify, 65536, 16)
+                self._heard(data.decode().splitlines(), numbers)
         with contextlib.suppress(BlockingIOError):
             while more := self._journal.recv(65536):
                 self.log += more.decode()

@@ -159,3 +159,37 @@ async def test_a_thread_that_hangs_gives_no_sign_of_life_until_it_goes_on(tmp_pa
         watchdog.beat()
         assert told == ["WATCHDOG=1"] * 3
         await question
+
+
+def left_behind(folder: Path, listen: str) -> tuple[str, list[int]]:
+    """Where a predecessor listened, and its sockets, which somebody kept open."""
+    first = server(folder, listen)
+    where = str(first.bind()[0])
+    kept = [os.dup(number) for number in first.descriptors]
+    first.close()
+    return where, kept
+
+
+def test_the_sockets_of_a_predecessor_are_gone_on_with_and_what_waits_in_them(tmp_path: Path) -> None:
+    where, kept = left_behind(tmp_path, f"127.0.0.1:{free_port()}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"question", (LOCALHOST, int(where.rpartition(":")[2])))
+        dns = server(tmp_path, where)
+        dns.bind(kept)
+        assert set(dns.descriptors) == set(kept)
+        with socket.socket(fileno=os.dup(kept[0])) as inherited:
+            assert inherited.recv(100) == b"question"
+        dns.close()
+
+
+def test_sockets_of_a_predecessor_at_another_address_are_closed(tmp_path: Path) -> None:
+    where, kept = left_behind(tmp_path, f"127.0.0.1:{free_port()}")
+    pipe = os.pipe()
+    dns = server(tmp_path, f"127.0.0.1:{free_port()}")
+    dns.bind([*kept, *pipe])
+    again = server(tmp_path, where)
+    again.bind()
+    for made in (dns, again):
+        made.close()
+    for number in pipe:  # no sockets: nobody's business here
+        os.close(number)

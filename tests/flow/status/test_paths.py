@@ -99,5 +99,5 @@ async def test_both_families_are_answered() -> None:
 def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("", 0)) as other:
         number = other.getsockname()[1]
-        with pytest.raises(Misconfigured, match=f"status port {number}"):
+        with pytest.raises(Misconfigured, match=rf"port {number} \(defaultConfig.statusPort\): pid"):
             Endpoint(number, Service(waiting=dict))

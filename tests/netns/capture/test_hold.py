@@ -140,7 +140,37 @@ def test_traffic_goes_direct_when_agent_and_envoy_are_dead_and_not_before(
         assert machine.tcp(machine.vm, PEER, 8080) == f"tcp-{PEER}"
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=SOON)
-    assert said.count("neither the agent nor Envoy is alive") == 1
+    assert said.count("Envoy takes no connections: taking the rules back") == 1
+
+
+def test_rules_stay_for_the_next_process_when_systemd_restarts_the_unit(
+    machine: Machine, world: Echo, agent: Agent
+) -> None:
+    agent.live()
+    agent.open()
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "open", "capture")
+        process.send_signal(signal.SIGQUIT)
+        _, said = process.communicate(timeout=SOON)
+        assert process.returncode == 0, said
+    assert captured(machine)
+
+
+def test_an_agent_that_stops_has_the_rules_taken_back_while_envoy_still_serves(
+    machine: Machine, world: Echo, agent: Agent
+) -> None:
+    agent.live()
+    agent.open()
+    with holding(machine, agent) as process:
+        wait_until(lambda: gate(machine) == "open", "capture")
+        (agent.directory / "leaving").touch()
+        took = wait_until(lambda: gate(machine) == "waiting: the agent is leaving", "the gate")
+        assert took < 2
+        assert not captured(machine)
+        (agent.directory / "leaving").unlink()
+        wait_until(lambda: gate(machine) == "open", "capture again")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SOON)
 
 
 def test_rules_outlive_a_killed_hold_and_the_next_one_takes_them_over(

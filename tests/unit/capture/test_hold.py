@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from vmagent.capture.attempt import Failure, attempt
-from vmagent.capture.hold import Options, hold, parse
+from vmagent.capture.hold import Holder, Options, hold, parse
 from vmagent.errors import Misconfigured
+from vmagent.runtime import files
+from vmagent.runtime.systemd import OUTSIDE
 
 
 def test_the_defaults_are_the_paths_of_the_units() -> None:
@@ -68,3 +70,24 @@ def test_the_long_lived_process_loads_nothing_it_does_not_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.effects
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [
+        ("open", True),
+        ("waiting: starting", True),
+        ("waiting: /var/lib/istio/envoy/cluster.env is wrong", False),
+        (None, True),  # a full disk: it cannot say anything
+    ],
+)
+def test_an_agent_that_waits_for_its_files_answers_no_name_and_one_that_cannot_tell_may(
+    tmp_path: Path, said: str | None, answers: bool
+) -> None:
+    assert files.Lock(tmp_path / "lock").acquire() is None
+    gates = files.directory(tmp_path / "gates", mode=0o755)
+    if said is not None:
+        files.write(gates / "config", said.encode(), mode=0o644)
+    holder = Holder(Options(directory=tmp_path / "capture", agent=tmp_path), OUTSIDE)
+    assert holder._look(1.0).agent is answers

@@ -1,10 +1,13 @@
 """Transcripts: what is seen goes in, beside it what must be done."""
 
-from vmagent.capture.watch import FAST, FAST_FOR, GRACE, SLOW, VERIFY_EVERY, Action, Seen, Watch
+from vmagent.capture.watch import AWAY, FAST, FAST_FOR, GRACE, SLOW, VERIFY_EVERY, Action, Seen, Watch
 
 
-def seen(now: float, *, ready: bool = True, agent: bool = True, envoy: bool = True) -> Seen:
-    return Seen(now=now, waiting={} if ready else {"xds": "connecting"}, agent=agent, envoy=envoy)
+def seen(
+    now: float, *, ready: bool = True, agent: bool = True, envoy: bool = True, leaving: bool = False
+) -> Seen:
+    waiting = {} if ready else {"xds": "connecting"}
+    return Seen(now=now, waiting=waiting, agent=agent, envoy=envoy, leaving=leaving)
 
 
 def running(now: float = 0.0) -> Watch:
@@ -22,10 +25,35 @@ def test_capture_waits_for_every_gate() -> None:
     assert watch.decide(seen(3)) is Action.WAIT
 
 
-def test_while_envoy_lives_a_dead_agent_changes_nothing() -> None:
+def test_while_envoy_lives_an_agent_that_restarts_changes_nothing() -> None:
     watch = running()
     for second in range(1, 9):
         assert watch.decide(seen(second, ready=False, agent=False)) is Action.WAIT
+    assert watch.decide(seen(9)) is Action.APPLY
+
+
+def test_an_agent_that_does_not_come_back_costs_the_rules_for_nobody_answers_names() -> None:
+    watch = running()
+    assert watch.decide(seen(1, ready=False, agent=False)) is Action.WAIT
+    assert watch.decide(seen(1 + AWAY / 2, ready=False, agent=False)) is Action.WAIT
+    assert watch.decide(seen(1.1 + AWAY, ready=False, agent=False)) is Action.REMOVE
+
+
+def test_an_envoy_that_takes_no_connections_costs_the_rules_however_well_the_agent_is() -> None:
+    watch = running()
+    assert watch.decide(seen(1, ready=False, envoy=False)) is Action.WAIT
+    assert watch.decide(seen(1.1 + GRACE, ready=False, envoy=False)) is Action.REMOVE
+    watch.removed(1.1 + GRACE)
+    assert watch.decide(seen(60, ready=False, envoy=False)) is Action.WAIT
+    assert watch.decide(seen(61)) is Action.APPLY
+
+
+def test_an_agent_that_stops_for_good_has_the_rules_taken_back_at_once_and_kept_away() -> None:
+    watch = running()
+    assert watch.decide(seen(1, leaving=True)) is Action.REMOVE
+    watch.removed(1)
+    assert watch.decide(seen(2, leaving=True)) is Action.WAIT
+    assert watch.decide(seen(3)) is Action.APPLY
 
 
 def test_without_agent_and_envoy_traffic_goes_direct_after_the_grace() -> None:

@@ -20,7 +20,8 @@ def test_the_whole_command_line() -> None:
     assert shlex.join(arguments(VM)) == (
         "/usr/local/bin/envoy -c /etc/istio/proxy/envoy-rev0.json --base-id 15000 --restart-epoch 0"
         " --drain-time-s 45 --drain-strategy immediate --parent-shutdown-time-s 60"
-        " --local-address-ip-version v4 --file-flush-interval-msec 1000 --allow-unknown-static-fields"
+        " --local-address-ip-version v4 --file-flush-interval-msec 1000"
+        " --log-path /dev/stderr --allow-unknown-static-fields"
         " -l warning --skip-deprecated-logs"
     )
 
@@ -42,7 +43,8 @@ def test_everything_that_can_be_asked_for() -> None:
     assert shlex.join(arguments(config, epoch=3, override='{"a": "[$(HOST_IP)]:1 $(HOST_IP)"}')) == (
         "/opt/envoy -c /etc/istio/proxy/envoy-rev3.json --base-id 25000 --restart-epoch 3"
         " --drain-time-s 30 --drain-strategy immediate --parent-shutdown-time-s 40"
-        " --local-address-ip-version v6 --file-flush-interval-msec 500 --allow-unknown-static-fields"
+        " --local-address-ip-version v6 --file-flush-interval-msec 500"
+        " --log-path /dev/stderr --allow-unknown-static-fields"
         " --file-flush-min-size-kb 64 -l info --component-log-level upstream:debug,misc:error"
         """ --enable-core-dump --config-yaml '{"a": "[fd00::2]:1 [fd00::2]"}' --concurrency 2"""
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vmagent.envoy.process import ProcessId, explain, refusal
+from vmagent.envoy.launch import refusal
+from vmagent.envoy.process import ProcessId
 from vmagent.errors import Misconfigured, Unavailable
 
 
@@ -19,21 +20,6 @@ def test_a_process_is_recognised_by_pid_and_birth() -> None:
 @pytest.mark.parametrize("text", ["", "12", "12 x", "x 1.0", "\x00"])
 def test_a_damaged_pid_file_names_nobody(text: str) -> None:
     assert ProcessId.parse(text) is None
-
-
-@pytest.mark.parametrize(
-    ("code", "sentence"),
-    [
-        (1, "exit status 1"),
-        (-15, "killed by SIGTERM"),
-        (-9, "killed by SIGKILL: the kernel does so when memory runs out (journalctl -k | grep -i oom)"),
-        (-11, "killed by SIGSEGV: Envoy crashed"),
-        (-64, "killed by SIGRTMAX"),
-        (-200, "killed by signal 200"),
-    ],
-)
-def test_an_exit_is_explained(code: int, sentence: str) -> None:
-    assert explain(code) == sentence
 
 
 @pytest.mark.parametrize(

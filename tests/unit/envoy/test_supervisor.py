@@ -12,10 +12,12 @@ import pytest
 from tests.unit.envoy.examples import below
 from vmagent.envoy.admin import Admin, Facts
 from vmagent.envoy.config import Ports
-from vmagent.envoy.process import Child, Streams
+from vmagent.envoy.drain import ZERO_LIMIT
+from vmagent.envoy.launch import Record, Streams
+from vmagent.envoy.process import Child
 from vmagent.envoy.restarts import Restarts
 from vmagent.envoy.states import State
-from vmagent.envoy.supervisor import QUICK, ZERO_LIMIT, EnvoyState, Supervisor
+from vmagent.envoy.supervisor import QUICK, EnvoyState, Supervisor
 from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.runtime.latest import Latest
 from vmagent.runtime.lifecycle import Tasks
@@ -49,27 +51,27 @@ class FakeChild:
     pid = 0  # no process has it, so nothing is found in /proc
 
     def __init__(self) -> None:
-        self.code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
         self.log: list[str] = []
 
-    async def wait(self) -> int:
-        return await asyncio.shield(self.code)
+    async def wait(self) -> None:
+        await self.gone.wait()
 
     async def stop(self, patience: float) -> str:
         self.log.append("TERM")
-        self.exit(0)
+        self.exit()
         return "SIGTERM"
 
     def kill(self) -> None:
-        if not self.code.done():
+        if not self.gone.is_set():
             self.log.append("KILL")
-            self.exit(-9)
+            self.exit()
 
     def reopen_logs(self) -> None:
         self.log.append("USR1")
 
-    def exit(self, code: int) -> None:
-        self.code.set_result(code)
+    def exit(self) -> None:
+        self.gone.set()
 
 
 class FakeAdmin(Admin):
@@ -119,7 +121,9 @@ class World:
             admin=admin,
         )
 
-    async def spawn(self, argv: Sequence[str], env: Mapping[str, str], output: Streams | None) -> Child:
+    async def spawn(
+        self, argv: Sequence[str], env: Mapping[str, str], output: Streams | None, record: Record
+    ) -> Child:
         if self.refusals:
             raise self.refusals.pop(0)
         self.children.append(FakeChild())
@@ -177,7 +181,7 @@ async def test_the_bootstrap_is_private_and_gone_after_the_stop(tmp_path: Path) 
 async def test_an_envoy_that_dies_is_back_at_once_and_later_more_slowly(tmp_path: Path) -> None:
     async with running(World(tmp_path, FakeAdmin(WAITING))) as world:
         for number in range(1, 5):
-            (await world.child(number)).exit(-11)
+            (await world.child(number)).exit()
         await world.child(5)
         waits = [slept for slept in world.clock.slept if slept != QUICK]
         assert waits == [0.0, 0.25, 0.5, 1.0]
@@ -185,13 +189,13 @@ async def test_an_envoy_that_dies_is_back_at_once_and_later_more_slowly(tmp_path
         await world.supervisor.drain()
 
 
-async def test_a_death_closes_the_gate_and_says_how(tmp_path: Path) -> None:
+async def test_a_death_closes_the_gate_and_says_when(tmp_path: Path) -> None:
     async with running(World(tmp_path, FakeAdmin(READY))) as world:
         await world.until(State.READY)
         world.admin.answers = [WAITING]
-        (await world.child(1)).exit(-9)
+        (await world.child(1)).exit()
         dead = await world.until(State.BACKOFF)
-        assert "killed by SIGKILL" in dead.reason
+        assert "Envoy ended after 1.0 s; its log says why" in dead.reason
         again = await world.until(State.STARTING)
         assert (again.ready, again.restarts) == (False, 1)
         await world.supervisor.drain()
@@ -201,8 +205,8 @@ async def test_an_early_death_names_the_ports_that_others_hold(tmp_path: Path) -
     async with running(World(tmp_path, FakeAdmin(WAITING))) as world:
         child = await world.child(1)
         world.admin.taken = {2}
-        child.exit(1)
-        assert "exit status 1); in use by others: port 2" in (await world.until(State.BACKOFF)).reason
+        child.exit()
+        assert "s; in use by others: port 2" in (await world.until(State.BACKOFF)).reason
         world.admin.taken = set()
         await world.child(2)
         await world.supervisor.drain()
@@ -214,7 +218,7 @@ async def test_an_envoy_that_is_too_old_for_an_argument_is_told_by_the_argument(
         world.complaint = (
             "PARSE ERROR: Argument: --new\n             Couldn't find match for argument\n\nBrief USAGE:"
         )
-        child.exit(1)
+        child.exit()
         assert "does not know the argument --new" in (await world.until(State.BACKOFF)).reason
         await world.child(2)
         await world.supervisor.drain()
@@ -298,6 +302,15 @@ async def test_an_envoy_that_never_served_is_ended_without_a_drain(tmp_path: Pat
         await world.supervisor.drain()
         assert world.admin.asked == []
         assert world.children[0].log == ["TERM"]
+
+
+async def test_an_envoy_that_is_left_to_the_next_agent_is_neither_drained_nor_ended(tmp_path: Path) -> None:
+    async with running(World(tmp_path, FakeAdmin(READY))) as world:
+        await world.until(State.READY)
+        world.supervisor.stay()
+        await world.supervisor.drain()
+        assert (world.admin.asked, world.children[0].log) == ([], [])
+        assert (world.config.config_dir / "envoy-rev0.json").exists()
 
 
 async def test_a_stop_ends_the_waiting_for_a_restart(tmp_path: Path) -> None:

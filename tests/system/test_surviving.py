@@ -1,0 +1,313 @@
+"""Two machines of one mesh, clients that ask all the time, and what happens to real machines. The tests are
+one story, in this order; each prints its row of the table in docs/surviving.md.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.demo import joining, resilience, story
+from lab.demo import traffic as crossing
+from lab.demo.names import CONFIGURE, CURL, GET_ENTRY, OUTSIDE_ANSWER
+from lab.demo.stage import DESK, SCENARIO, Stage
+from lab.hosts.lab import Lab
+from lab.hosts.machine.host import SystemdHost
+from tests.system import operator
+from tests.system.conftest import NEXT
+from tests.system.operator import Journal
+from tests.system.traffic import Report, traffic
+
+ENVOY = "/usr/lib/istio-agent/bin/envoy"
+UNNOTICED = 1.0
+"""Seconds of pause that a person does not call an outage; a machine of the lab shares its cores."""
+
+UNRESOLVED = "Temporary failure in name resolution"
+
+ROWS: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def stage(package: Path) -> Iterator[Stage]:
+    lab = Lab("surviving", {"vm": "iptables", "client": "iptables"})
+    lab.down()
+    lab.up()
+    try:
+        stage = Stage(lab, lambda kind, line: print(line))
+        story.begin(stage)
+        joining.describe(stage)
+        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", f"{DESK}/client-sidecar.yaml")
+        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+        for host in ("vm", "client"):
+            stage.carry(host, "istiod", host)
+            name = operator.carry(lab.machine(host), package)
+            lab.machine(host).run(["mv", f"{DESK}/{name}", f"{DESK}/{host}/"])
+            for command in operator.BLOCK:
+                lab.machine(host).run(["bash", "-c", command.format(package=name)], cwd=f"{DESK}/{host}")
+            operator.until_joined(stage, host)
+        crossing.healthy(stage)
+        crossing.two_backends(stage)
+        operator.until_answered(stage)
+        yield stage
+    finally:
+        print("\n".join(ROWS))
+        lab.down()
+
+
+@pytest.fixture
+def vm(stage: Stage) -> SystemdHost:
+    return stage.lab.machine("vm")
+
+
+class Before:
+    """What shall be the same afterwards."""
+
+    def __init__(self, stage: Stage, vm: SystemdHost) -> None:
+        self.agent = vm.show("istio-agent", "MainPID")["MainPID"]
+        self.envoy = envoy(stage)
+        self.entry = resilience.identity(stage.mesh_quietly(GET_ENTRY))
+        self.rules = written(stage)
+        self.journal = Journal(vm)
+
+
+def envoy(stage: Stage) -> str:
+    """Its pid."""
+    return stage.quietly("vm", "pgrep -x envoy").strip()
+
+
+def written(stage: Stage) -> list[str]:
+    """The rules, without counters."""
+    return stage.quietly("vm", "iptables-save | grep istio-agent: | sed 's/^\\[[^]]*\\] //'").splitlines()
+
+
+def serves(stage: Stage) -> bool:
+    return "ready" in stage.quietly(
+        "vm", "vmagent wait --timeout 1 && vmagent wait --timeout 1 capture && echo ready"
+    )
+
+
+def held(
+    stage: Stage, vm: SystemdHost, event: str, happens: Callable[[], None], *, kept: bool = True
+) -> tuple[Before, Report]:
+    """Clients ask; it happens; the agent serves again. ``kept``: through the same Envoy, under the same
+    rules.
+    """
+    before = Before(stage, vm)
+    with traffic(stage) as report:
+        happens()
+        stage.until("the agent serves again", lambda: serves(stage), within=60)
+        assert resilience.identity(stage.mesh_quietly(GET_ENTRY)) == before.entry
+        if kept:
+            assert envoy(stage) == before.envoy
+            assert written(stage) == before.rules
+            assert "taking the rules back" not in before.journal.said("istio-capture")
+    ROWS.append(report.row(event))
+    print(ROWS[-1])
+    return before, report
+
+
+def another_agent(stage: Stage, vm: SystemdHost, old: str) -> None:
+    def changed() -> bool:
+        return vm.show("istio-agent", "MainPID")["MainPID"] not in (old, "0")
+
+    stage.until("another agent", changed, within=60)
+
+
+def signalled(stage: Stage, vm: SystemdHost, number: str) -> Callable[[], None]:
+    def happens() -> None:
+        old = vm.show("istio-agent", "MainPID")["MainPID"]
+        vm.run(["kill", f"-{number}", old])
+        another_agent(stage, vm, old)
+
+    return happens
+
+
+def test_a_killed_agent_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
+    before, report = held(stage, vm, "`kill -9` of the agent", signalled(stage, vm, "KILL"))
+    assert report.badly == {}
+    assert report.of("kept") < UNNOTICED
+    assert "Envoy of an earlier agent goes on" in before.journal.said("istio-agent")
+
+
+def test_a_restart_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
+    before, report = held(
+        stage, vm, "`systemctl restart istio-agent`", lambda: _run(vm, "systemctl", "restart", "istio-agent")
+    )
+    assert report.lost == {}
+    before.journal.until_said("istio-agent", "leaving: Envoy goes on")
+
+
+def test_a_reload_is_the_same_process_anew(stage: Stage, vm: SystemdHost) -> None:
+    before, report = held(stage, vm, "`systemctl reload istio-agent`", lambda: _reload(vm))
+    assert report.lost == {}
+    assert vm.show("istio-agent", "MainPID")["MainPID"] == before.agent
+
+
+def test_the_next_version_takes_over_under_traffic(stage: Stage, vm: SystemdHost, next_package: Path) -> None:
+    _, report = held(stage, vm, "`dpkg -i` of the next version", lambda: operator.install(vm, next_package))
+    assert operator.version(vm) == NEXT
+    assert report.lost == {}
+
+
+def _run(vm: SystemdHost, *command: str) -> None:
+    vm.run(list(command))
+
+
+def _reload(vm: SystemdHost) -> None:
+    journal = Journal(vm)
+    vm.run(["systemctl", "reload", "istio-agent"])
+    journal.until_said("istio-agent", "Envoy of an earlier agent goes on")
+
+
+def test_a_capture_process_that_dies_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
+    def happens() -> None:
+        old = vm.show("istio-capture", "MainPID")["MainPID"]
+        vm.run(["kill", "-KILL", old])
+        stage.until(
+            "another one", lambda: vm.show("istio-capture", "MainPID")["MainPID"] not in (old, "0"), within=10
+        )
+
+    _, report = held(stage, vm, "`kill -9` of the capture process", happens)
+    assert report.lost == {}
+
+
+def test_a_version_that_does_not_start_replaces_nothing(
+    stage: Stage, vm: SystemdHost, broken_package: Path, package: Path
+) -> None:
+    def happens() -> None:
+        done = vm.run(["dpkg", "-i", operator.carry(vm, broken_package)], cwd=DESK, check=False)
+        assert done.returncode != 0
+        assert "this version does not start, the running agent stays: SyntaxError" in done.stderr
+        vm.run(["systemctl", "reload", "istio-agent"])
+
+    before, report = held(stage, vm, "`dpkg -i` of a version that does not start", happens)
+    assert report.lost == {}
+    assert vm.show("istio-agent", "MainPID")["MainPID"] == before.agent
+    before.journal.until_said("istio-agent", "not reloaded, the program on disk does not start")
+    _, report = held(stage, vm, "`dpkg -i` of the version of before", lambda: operator.install(vm, package))
+    assert report.lost == {}
+    assert operator.version(vm) == package.name.split("_")[1]
+
+
+def test_other_settings_of_envoy_are_taken_over_in_flight(stage: Stage, vm: SystemdHost) -> None:
+    vm.append("/var/lib/istio/envoy/cluster.env", "ISTIO_META_SITE='b'\n")
+    before, report = held(
+        stage,
+        vm,
+        "restart with another bootstrap of Envoy: hot restart",
+        lambda: _run(vm, "systemctl", "restart", "istio-agent"),
+        kept=False,
+    )
+    assert report.lost == {}
+    assert len(set(envoy(stage).split()) - {before.envoy}) == 1
+    before.journal.until_said("istio-agent", "--restart-epoch', '1'")
+
+
+def test_an_agent_that_is_stopped_is_ended_and_nobody_loses_a_request(stage: Stage, vm: SystemdHost) -> None:
+    """SIGSTOP: systemd ends what gives no sign of life."""
+    before, report = held(stage, vm, "SIGSTOP of the agent", signalled(stage, vm, "STOP"))
+    assert "Failed with result 'watchdog'" in before.journal.said("istio-agent")
+    assert {
+        name: why for name, why in report.lost.items() if "names" not in name and "new-out" not in name
+    } == {}
+
+
+def test_a_full_disk_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
+    """Neither the directory of what is published nor that of certificates and bootstraps has room."""
+    full = ("/run/istio-agent/gates", "/var/lib/istio/proxy")
+    for place in full:
+        vm.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "full", place])
+        vm.run(["chown", "istio-proxy:", place])
+    try:
+        for place in full:
+            vm.run(["sh", "-c", f"cat /dev/zero >{place}/full 2>/dev/null || true"])
+        before = Before(stage, vm)
+        with traffic(stage) as report:
+            signalled(stage, vm, "KILL")()
+            before.journal.until_said("istio-agent", "No space left on device")
+    finally:
+        for place in full:
+            vm.run(["umount", "--lazy", place])
+    vm.run(["systemctl", "restart", "istio-agent"])  # its sockets lay in what is unmounted
+    stage.until("the agent serves again", lambda: serves(stage), within=60)
+    ROWS.append(report.row("no room on the disk, and `kill -9` of the agent"))
+    assert envoy(stage) == before.envoy
+    assert report.badly == {}
+
+
+def test_a_killed_envoy_is_back_within_two_seconds_and_nobody_hangs(stage: Stage, vm: SystemdHost) -> None:
+    def happens() -> None:
+        vm.run(["pkill", "-KILL", "-x", "envoy"])
+        took = stage.until("another Envoy", lambda: envoy(stage) not in ("", before_pid), within=5)
+        assert took < 2
+
+    before_pid = envoy(stage)
+    _, report = held(stage, vm, "`kill -9` of Envoy", happens, kept=False)
+    assert report.of("out") < 2 + UNNOTICED
+    allowed = {"Connection refused", "Connection reset by peer", "closed before the answer"}
+    assert set().union(*report.lost.values()) <= allowed | {"HTTP/1.1 503 Service Unavailable"}
+
+
+def test_an_envoy_that_does_not_start_any_more_lets_traffic_go_direct(stage: Stage, vm: SystemdHost) -> None:
+    journal = Journal(vm)
+    vm.run(["chmod", "-x", ENVOY])
+    try:
+        vm.run(["pkill", "-KILL", "-x", "envoy"])
+        stage.until("the rules are gone", lambda: not operator.captured(vm), within=15)
+        assert stage.quietly("vm", f"{CURL} outside.example").strip() == OUTSIDE_ANSWER
+        journal.until_said("istio-capture", "Envoy takes no connections: taking the rules back")
+    finally:
+        vm.run(["chmod", "+x", ENVOY])
+    stage.until("captured again", lambda: serves(stage) and operator.captured(vm), within=30)
+    operator.until_answered(stage)
+
+
+def test_a_stop_is_told_to_the_mesh_which_loses_nothing(stage: Stage, vm: SystemdHost) -> None:
+    journal = Journal(vm)
+    with traffic(stage, hosts=("client",)) as report:
+        stage.until(
+            "both answer", lambda: len(crossing.count(stage, "client", 20, show=False)) == 2, within=20
+        )
+        vm.run(["systemctl", "stop", "istio-agent"])
+    ROWS.append(report.row("`systemctl stop istio-agent`, clients of the mesh"))
+    assert report.lost == {}
+    said = journal.said()
+    order = ("reported unhealthy", "the agent is leaving: taking the rules back", "Envoy ended by")
+    assert [said.index(words) for words in order] == sorted(said.index(words) for words in order), said
+    nothing_is_left(stage, vm)
+    vm.run(["systemctl", "start", "istio-agent"])
+    operator.until_joined(stage, "vm")
+
+
+def nothing_is_left(stage: Stage, vm: SystemdHost) -> None:
+    stage.until(
+        "nothing is left",
+        lambda: stage.quietly("vm", "pgrep -u istio-proxy; pgrep -x envoy; pgrep -f 'capture hold'") == "",
+        within=10,
+    )
+    assert not operator.captured(vm)
+    over = {"inactive", "failed"}  # systemd remembers that one was killed
+    stage.until("both units are stopped", lambda: set(operator.active(vm).values()) <= over, within=10)
+
+
+@pytest.mark.parametrize("victims", ["agent", "envoy", "capture", "agent envoy", "agent capture"])
+def test_a_stop_leaves_nothing_whichever_process_died_first(
+    stage: Stage, vm: SystemdHost, victims: str
+) -> None:
+    pids = {
+        "agent": vm.show("istio-agent", "MainPID")["MainPID"],
+        "capture": vm.show("istio-capture", "MainPID")["MainPID"],
+        "envoy": envoy(stage),
+    }
+    dead = " ".join(pids[victim] for victim in victims.split())
+    stage.quietly("vm", f"kill -9 {dead}; systemctl stop istio-agent")
+    nothing_is_left(stage, vm)
+    vm.run(["systemctl", "start", "istio-agent"])
+    operator.until_joined(stage, "vm")
+
+
+def test_a_machine_without_power_comes_back_by_itself(stage: Stage, vm: SystemdHost) -> None:
+    vm.pull_plug()
+    vm.power_on()
+    operator.until_joined(stage, "vm")
+    operator.until_answered(stage)
