@@ -17,6 +17,7 @@ import random
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, Self
 
 from vmagent.dns import message
@@ -86,13 +87,13 @@ class Table:
         """Never fails: what cannot be understood is left out and counted."""
         ranks: dict[Claim, dict[str, Answer]] = {claim: {} for claim in Claim}
         entries = skipped = 0
-        for host in sorted(table):
-            answer = _answer(table[host])
+        for host, entry in sorted(table.items(), key=itemgetter(0)):
+            answer = _answer(entry)
             if answer is None:
                 skipped += 1
                 continue
             entries += 1
-            for claim, name in claims(host, table[host], home):
+            for claim, name in claims(host, entry, home):
                 ranks[claim].setdefault(name, answer)
         exact: dict[bytes, Answer] = {}
         wildcards: dict[bytes, Answer] = {}
