@@ -15,6 +15,7 @@ from tests.authority import Authority
 from tests.flow.agent.machine import Life, Machine, directory, without_real_sockets
 from tests.flow.lab.conftest import STORY
 from tests.flow.xds.machine import until
+from tests.processes import alive
 from vmagent import reporting
 
 READY = 15.0
@@ -103,7 +104,7 @@ async def test_a_stop_leaves_no_socket_no_process_and_no_port(control_plane: Con
         began = time.monotonic()
     assert time.monotonic() - began < 6.0
     assert machine.sockets == []
-    assert not Path(f"/proc/{pid}").exists()
+    assert not alive(pid)
     assert not [port for port in (machine.admin, machine.status, machine.names) if await answers(port)]
     await until(lambda: not control_plane.connections)
 

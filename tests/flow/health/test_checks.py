@@ -17,6 +17,7 @@ from cryptography import x509
 
 from tests.authority import Authority
 from tests.ports import free_port
+from tests.processes import alive
 from vmagent._pb import wire_pb2 as wire
 from vmagent.health.checks import check
 from vmagent.health.config import Exec, Grpc, Header, HttpGet, Method, ProbeConfig, TcpSocket
@@ -241,18 +242,10 @@ async def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) 
     assert said == "command sh: did not end within 0.3 s and was killed"
     child = int(mark.read_text())
     for _ in range(100):
-        if not _alive(child):
+        if not alive(child):
             break
         await asyncio.sleep(0.02)
-    assert not _alive(child)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    assert not alive(child)
 
 
 async def test_output_of_a_command_does_not_stop_it() -> None:
