@@ -25,7 +25,7 @@ deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 
 test: ## everything, as CI does, as root
 	@lab/setup/setup.sh packaging machines scripts browser
-	@lab/setup/test.sh format lint types unit package flow netns system
+	@lab/setup/test.sh format lint types unit package flow netns stories system
 
 check: ## under a minute: format, lint, types, unit and architecture tests
 	@lab/setup/test.sh format lint types unit

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs what CI runs, in two lanes, and says how many and how long: test.sh KIND...
-# Kinds: format lint types unit flow netns package system. All of them run, also after one has failed; the exit status tells.
+# Runs what CI runs, in three lanes, and says how many and how long: test.sh KIND...
+# Kinds: format lint types unit flow netns stories package system. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -9,7 +9,7 @@ ROWS=()
 FAILED=0
 
 pytest_kind() {
-  .venv/bin/python -m pytest "tests/$1" -rs
+  .venv/bin/python -m pytest -rs "$@"
 }
 
 # A browser looks at the control plane's page.
@@ -63,9 +63,11 @@ run() {
     lint) .venv/bin/ruff check . ;;
     types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
     flow) ready_for_flow && pytest_kind flow ;;
-    netns) ready_for_netns && pytest_kind netns ;;
-    system) ready_for_system && pytest_kind system ;;
-    *) pytest_kind "$1" ;;
+    # Of the tests of namespaces those that tell stories, which take half of the time, are a kind of their own.
+    netns) ready_for_netns && pytest_kind tests/netns --ignore=tests/netns/story --ignore=tests/netns/scenarios ;;
+    stories) ready_for_netns && pytest_kind tests/netns/story tests/netns/scenarios ;;
+    system) ready_for_system && pytest_kind tests/system ;;
+    *) pytest_kind "tests/$1" ;;
   esac
 }
 
@@ -104,22 +106,25 @@ beside() {
 
 mkdir -p "$LOGS"
 rm -f "$LOGS"/*
-# Two lanes, for there are two cores: what has its own network, or needs none, beside all that may use this machine's ports.
-HERE=() BESIDE=()
+# Most of the time is waiting, so three lanes: what uses ports and processors of this machine is shown; beside it goes
+# what has networks of its own.
+HERE=() NETWORKS=() STORIES=()
 for kind in "$@"; do
   case $kind in
-    types | netns) BESIDE+=("$kind") ;;
+    types | netns) NETWORKS+=("$kind") ;;
+    stories | system) STORIES+=("$kind") ;;
     *) HERE+=("$kind") ;;
   esac
 done
-beside "${BESIDE[@]}" &
+beside "${NETWORKS[@]}" &
+beside "${STORIES[@]}" &
 for kind in "${HERE[@]}"; do
   echo "==> $kind"
   measured "$kind"
   report "$kind" $?
 done
 wait
-for kind in "${BESIDE[@]}"; do
+for kind in "${NETWORKS[@]}" "${STORIES[@]}"; do
   echo "==> $kind"
   cat "$LOGS/$kind.log"
   report "$kind" "$(<"$LOGS/$kind.status")"

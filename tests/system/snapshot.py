@@ -36,6 +36,10 @@ _ROUTES = "ip rule; ip -6 rule; ip route show table all"
 SYSCTLS_THAT_COUNT = re.compile(r"\.(nf_conntrack_count|inode-nr|stable_secret|tcp_fastopen_key)\b")
 
 
+# But for those that the kernel gives each link by itself, some time after the link is there.
+_ADDRESSES = "{ ip -br -4 address; ip -br -6 address show scope global; } | sed 's/@if[0-9]*//'"
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     files: dict[str, str]
@@ -60,7 +64,7 @@ def take(host: SystemdHost) -> Snapshot:
         units=_told(host, "systemctl list-unit-files --no-legend; systemctl list-units --failed --no-legend"),
         sysctls=_sysctls(host),
         packages=_told(host, "dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\n'"),
-        routes=_told(host, f"{_ROUTES}; ip -br address | sed 's/@if[0-9]*//'"),
+        routes=_told(host, f"{_ROUTES}; {_ADDRESSES}"),
         sockets=_told(host, "ss -Hlntu | awk '{print $1, $5}' | sort"),
         mounts=_told(host, "findmnt -rno TARGET,FSTYPE | grep -v credentials | sort"),
     )
