@@ -228,8 +228,8 @@ class Machine:
         assert not undone(self._before, self.vm.run(["iptables-save"]).stdout)
 
     def until_released(self) -> None:
-        """The rules are gone. The capture process gives the agent 5 s to come back first."""
-        deadline = time.monotonic() + NOTICED
+        """The rules are gone. An agent whose Envoy lives has 15 s to come back first."""
+        deadline = time.monotonic() + 15 + NOTICED
         while not undone(self._before, self.vm.run(["iptables-save"]).stdout):
             assert time.monotonic() < deadline, "still captured"
             time.sleep(POLL)
