@@ -62,7 +62,7 @@ run() {
     format) .venv/bin/ruff format --check . ;;
     lint) .venv/bin/ruff check . ;;
     types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
-    flow) ready_for_flow && pytest_kind flow ;;
+    flow) ready_for_flow && pytest_kind tests/flow ;;
     # Of the tests of namespaces those that tell stories, which take half of the time, are a kind of their own.
     netns) ready_for_netns && pytest_kind tests/netns --ignore=tests/netns/story --ignore=tests/netns/scenarios ;;
     stories) ready_for_netns && pytest_kind tests/netns/story tests/netns/scenarios ;;

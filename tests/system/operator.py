@@ -77,19 +77,32 @@ def until_answered(stage: Stage) -> None:
 
 
 class Journal:
-    """What the agent's units say from now on."""
+    """What the agent's units say from now on.
+
+    Surprise: journalctl of systemd 252 passes over the first entry after a cursor that does not match the
+              filter, so there is a cursor for each.
+    """
 
     def __init__(self, host: SystemdHost) -> None:
         self._host = host
-        self._cursor = host.journal("--lines=0", "--show-cursor").strip().removeprefix("-- cursor: ")
+        filters = [_of(UNITS), *(_of((unit,)) for unit in UNITS), [_ERRORS, *_of(UNITS)]]
+        self._after = {tuple(chosen): self._cursor(chosen) for chosen in filters}
 
     def said(self, *units: str) -> str:
-        return self._host.journal(f"--after-cursor={self._cursor}", *_of(units or UNITS))
+        return self._told(_of(units or UNITS))
 
     def complaints(self) -> str:
         """What they said of priority error or worse, and what was no sentence."""
-        errors = self._host.journal(f"--after-cursor={self._cursor}", "--priority=err", *_of(UNITS))
+        errors = self._told([_ERRORS, *_of(UNITS)])
         return errors + "".join(line for line in self.said().splitlines() if "Traceback" in line)
+
+    def _cursor(self, chosen: Sequence[str]) -> list[str]:
+        """Nothing where there is no entry yet."""
+        _, found, cursor = self._host.journal("--lines=1", "--show-cursor", *chosen).rpartition("-- cursor: ")
+        return [f"--after-cursor={cursor.strip()}"] if found else []
+
+    def _told(self, chosen: Sequence[str]) -> str:
+        return self._host.journal(*self._after[tuple(chosen)], *chosen)
 
     def until_said(self, unit: str, *words: str, within: float = 15) -> str:
         """All it said, once every word is in it."""
@@ -98,6 +111,9 @@ class Journal:
             assert time.monotonic() < deadline, f"{unit} has not said {words}:\n{told}"
             time.sleep(POLL)
         return told
+
+
+_ERRORS = "--priority=err"
 
 
 def _of(units: Sequence[str]) -> list[str]:

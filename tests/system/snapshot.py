@@ -36,8 +36,9 @@ _ROUTES = "ip rule; ip -6 rule; ip route show table all"
 SYSCTLS_THAT_COUNT = re.compile(r"\.(nf_conntrack_count|inode-nr|stable_secret|tcp_fastopen_key)\b")
 
 
-# But for those that the kernel gives each link by itself, some time after the link is there.
-_ADDRESSES = "{ ip -br -4 address; ip -br -6 address show scope global; } | sed 's/@if[0-9]*//'"
+# But for those that the kernel gives each link by itself, some time after it is there. The number of a link's
+# other end differs after a reboot, and with it the columns.
+_ADDRESSES = "{ ip -br -4 address; ip -br -6 address show scope global; } | sed 's/@if[0-9]*//; s/  */ /g'"
 
 
 @dataclass(frozen=True, slots=True)

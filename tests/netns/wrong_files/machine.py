@@ -213,7 +213,7 @@ class Machine:
 
     def checked(self, code: int, line: str) -> None:
         """``config check`` says what the daemon says."""
-        assert self.check_first(code, "") in line
+        assert documented(self.check_first(code, "")) in documented(line)
 
     def check_first(self, code: int, word: str) -> str:
         """What ``config check`` says before anything runs."""
