@@ -89,20 +89,25 @@ class Journal:
         self._after = {tuple(chosen): self._cursor(chosen) for chosen in filters}
 
     def said(self, *units: str) -> str:
-        return self._told(_of(units or UNITS))
+        return self._since(_of(units or UNITS))
 
     def complaints(self) -> str:
         """What they said of priority error or worse, and what was no sentence."""
-        errors = self._told([_ERRORS, *_of(UNITS)])
+        errors = self._since([_ERRORS, *_of(UNITS)])
         return errors + "".join(line for line in self.said().splitlines() if "Traceback" in line)
 
     def _cursor(self, chosen: Sequence[str]) -> list[str]:
         """Nothing where there is no entry yet."""
-        _, found, cursor = self._host.journal("--lines=1", "--show-cursor", *chosen).rpartition("-- cursor: ")
+        _, found, cursor = self._told("--lines=1", "--show-cursor", *chosen).rpartition("-- cursor: ")
         return [f"--after-cursor={cursor.strip()}"] if found else []
 
-    def _told(self, chosen: Sequence[str]) -> str:
-        return self._host.journal(*self._after[tuple(chosen)], *chosen)
+    def _since(self, chosen: Sequence[str]) -> str:
+        return self._told(*self._after[tuple(chosen)], *chosen)
+
+    def _told(self, *arguments: str) -> str:
+        """journalctl takes it for a failure that there is nothing to tell."""
+        self._host.run(["journalctl", "--sync"])
+        return self._host.run(["journalctl", "--no-pager", "--quiet", *arguments], check=False).stdout
 
     def until_said(self, unit: str, *words: str, within: float = 15) -> str:
         """All it said, once every word is in it."""
