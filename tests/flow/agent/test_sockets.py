@@ -19,7 +19,8 @@ from vmagent.sockets import MOST_SERVERS, EnvoySockets
 
 NOBODY = 65534
 METHOD = "/echo/Echo"
-NOTICED = 2.0
+NOTICED = 5.0
+"""Seconds on a busy machine; the agent looks every second."""
 
 
 async def _echo(requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
