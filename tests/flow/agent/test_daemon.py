@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.controlplane.server import ControlPlane, on_any_port, running
-from lab.controlplane.settings import Settings
+from lab.controlplane.server import ControlPlane
 from tests.conftest import ROOT
-from tests.flow.agent.machine import Machine, directory, without_real_sockets
-from tests.flow.lab.conftest import STORY
+from tests.flow.agent.machine import Machine, directory
 from tests.flow.xds.machine import until
 
 CODE = """\
@@ -183,17 +181,6 @@ async def test_a_rotation_reopens_the_log_and_ends_nothing(
         await until(lambda: file.exists() and "opened again" in file.read_text())
         unit.told.clear()
         await unit.hears("WATCHDOG=1")
-
-
-@pytest.fixture
-async def control_plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    resources = tmp_path / "resources"
-    resources.mkdir()
-    (resources / "story.yaml").write_text(STORY)
-    given = Settings(resources=resources, state=tmp_path / "state", grace_period=0.5, debounce=0.02)
-    async with running(on_any_port(given)) as started:
-        without_real_sockets(started)
-        yield started
 
 
 async def test_the_status_is_kept_current_from_the_first_gate_to_serving_and_back(

@@ -12,11 +12,11 @@ import pytest
 
 from lab.controlplane.server import ControlPlane
 from tests.flow.agent.machine import Machine
-from tests.flow.agent.test_daemon import SOON, Unit, control_plane, root, unit
+from tests.flow.agent.test_daemon import SOON, Unit, root, unit
 from tests.unit.dns.packets import ask
 from vmagent.envoy.process import ProcessId
 
-__all__ = ["control_plane", "root", "unit"]
+__all__ = ["root", "unit"]
 """Fixtures."""
 
 SERVING = "STATUS=serving as spiffe://cluster.local/ns/istio-demo/sa/vm"

@@ -8,39 +8,20 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dnslib import DNSRecord
 
-from lab.controlplane.server import ControlPlane, on_any_port, running
-from lab.controlplane.settings import Settings
-from tests.flow.agent.machine import Life, Machine, directory, without_real_sockets
+from lab.controlplane.server import ControlPlane
+from tests.flow.agent.machine import Life, Machine, without_real_sockets
 from tests.flow.agent.test_life import ready
-from tests.flow.lab.conftest import STORY
 from tests.flow.xds.machine import until
 from vmagent import reporting
 
 MINUTES = 12
-
-
-@pytest.fixture
-async def control_plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    resources = tmp_path / "resources"
-    resources.mkdir()
-    (resources / "story.yaml").write_text(STORY)
-    given = Settings(resources=resources, state=tmp_path / "state", grace_period=0.5, debounce=0.02)
-    async with running(on_any_port(given)) as started:
-        without_real_sockets(started)
-        yield started
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    with directory() as path:
-        yield path
 
 
 async def back(control_plane: ControlPlane) -> None:

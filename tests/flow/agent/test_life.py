@@ -3,17 +3,15 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.controlplane.kinds.workload import WorkloadEntry
-from lab.controlplane.server import ControlPlane, on_any_port, running
-from lab.controlplane.settings import Settings
+from lab.controlplane.server import ControlPlane
 from tests.authority import Authority
-from tests.flow.agent.machine import Life, Machine, directory, without_real_sockets
-from tests.flow.lab.conftest import STORY
+from tests.flow.agent.machine import Life, Machine
 from tests.flow.xds.machine import until
 from tests.processes import alive
 from vmagent import reporting
@@ -22,23 +20,6 @@ READY = 15.0
 """Seconds for a busy machine; the goal is 1.5."""
 
 New = Callable[..., Machine]
-
-
-@pytest.fixture
-async def control_plane(tmp_path: Path) -> AsyncIterator[ControlPlane]:
-    resources = tmp_path / "resources"
-    resources.mkdir()
-    (resources / "story.yaml").write_text(STORY)
-    given = Settings(resources=resources, state=tmp_path / "state", grace_period=0.5, debounce=0.02)
-    async with running(on_any_port(given)) as started:
-        without_real_sockets(started)
-        yield started
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    with directory() as path:
-        yield path
 
 
 @pytest.fixture

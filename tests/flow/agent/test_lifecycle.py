@@ -17,7 +17,7 @@ from lab.controlplane.kinds.workload import WorkloadEntry
 from lab.controlplane.server import ControlPlane, on_any_port, running
 from lab.controlplane.settings import Settings
 from tests.conftest import RECORDINGS
-from tests.flow.agent.machine import Machine, directory, without_real_sockets
+from tests.flow.agent.machine import Machine, without_real_sockets
 from tests.flow.agent.test_life import ready
 from tests.flow.lab.conftest import STORY
 from tests.flow.xds.machine import until
@@ -44,12 +44,6 @@ async def control_plane(settings: Settings) -> AsyncIterator[ControlPlane]:
     async with running(settings) as started:
         without_real_sockets(started)
         yield started
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    with directory() as path:
-        yield path
 
 
 @contextlib.contextmanager

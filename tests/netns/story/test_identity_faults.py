@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 
-from lab.demo import joining, resilience, story
-from lab.demo.names import CONFIGURE, CURL, INSTALL, VM_ANSWER
-from lab.demo.stage import SCENARIO, Stage
+from lab.demo import resilience, story
+from lab.demo.names import CURL, VM_ANSWER
+from lab.demo.stage import Stage
 from lab.hosts import services
-from lab.hosts.lab import Lab
 from lab.hosts.process import Process
+from tests.netns.story.joined import HOSTS, two_machines
 
 LIFETIME = 40
 """Seconds: half of it is enough for the CA to be away over a renewal."""
-HOSTS = ("vm", "client")
 ROOT = "/etc/certs/root-cert.pem"
 CA = f"{services.STATE}/ca-key.pem {services.STATE}/root-cert.pem"
 ASK = (
@@ -30,30 +29,11 @@ ASK = (
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    lab = Lab("faults")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
-        story.begin(stage)
-        stage.services["nginx"] = services.start_application(lab.host("vm"))
-        joining.describe(stage)
-        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-        stage.mesh("apply -f serviceentry.yaml")
-        for host in HOSTS:
-            stage.carry(host, "istiod", host)
-            for command in INSTALL:
-                stage.type(host, command.format(host))
-            lab.host(host).append("/var/lib/istio/envoy/cluster.env", f"SECRET_TTL='{LIFETIME}s'\n")
-            joining.start(stage, host)
-        for host in HOSTS:
-            stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
+    with two_machines("faults", begin=story.begin, settings={"SECRET_TTL": f"{LIFETIME}s"}) as stage:
         stage.until(
             "it answers", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=20
         )
         yield stage
-    finally:
-        lab.down()
 
 
 @dataclass

@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from lab.demo import joining, resilience
-from lab.demo.names import CONFIGURE, CURL, ENTRY, GET_ENTRY, INSTALL, VM_ANSWER
+from lab.demo import resilience
+from lab.demo.names import CURL, ENTRY, GET_ENTRY, VM_ANSWER
 from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import services
-from lab.hosts.lab import Lab
+from tests.netns.story.joined import two_machines
 
 OTHER = "192.168.0.205"
 OTHER_ENTRY = f"nginx-{OTHER}"
@@ -22,33 +22,17 @@ NOTICES = ("--keepalive-interval", "2s", "--keepalive-timeout", "2s")
 """A machine whose address went cannot close its connection: istiod finds out after 40 s, this one after 4."""
 
 
+def begin(stage: Stage) -> None:
+    stage.services["istiod"] = services.start_control_plane(
+        stage.lab.host("istiod"), resources=SCENARIO / "cluster", env=QUICKLY, arguments=NOTICES
+    )
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    lab = Lab("moving")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
-        stage.services["istiod"] = services.start_control_plane(
-            lab.host("istiod"), resources=SCENARIO / "cluster", env=QUICKLY, arguments=NOTICES
-        )
-        stage.services["nginx"] = services.start_application(lab.host("vm"))
-        joining.describe(stage)
-        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-        stage.mesh("apply -f serviceentry.yaml")
-        for host in ("vm", "client"):
-            stage.carry(host, "istiod", host)
-            for command in INSTALL:
-                stage.type(host, command.format(host))
-        bridge(stage)
-        for host in ("vm", "client"):
-            joining.start(stage, host)
-        for host in ("vm", "client"):
-            stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
+    with two_machines("moving", begin=begin, before=bridge) as stage:
         stage.until("the first answer", lambda: answered(stage), within=20)
         yield stage
-    finally:
-        lab.down()
 
 
 def bridge(stage: Stage) -> None:

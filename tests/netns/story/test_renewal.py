@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lab.demo import joining, resilience, story
-from lab.demo.names import CONFIGURE, CURL, INSTALL, VM_ANSWER
-from lab.demo.stage import SCENARIO, Stage
+from lab.demo import resilience, story
+from lab.demo.names import CURL, VM_ANSWER
+from lab.demo.stage import Stage
 from lab.hosts import services
-from lab.hosts.lab import Lab
+from tests.netns.story.joined import two_machines
 
 LIFETIME = 10
 WATCHED = 30
@@ -36,27 +36,8 @@ while time.monotonic() < end:
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Both machines in the mesh, with certificates of a short life."""
-    lab = Lab("renewal")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
-        story.begin(stage)
-        stage.services["nginx"] = services.start_application(lab.host("vm"))
-        joining.describe(stage)
-        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-        stage.mesh("apply -f serviceentry.yaml")
-        for host in ("vm", "client"):
-            stage.carry(host, "istiod", host)
-            for command in INSTALL:
-                stage.type(host, command.format(host))
-            lab.host(host).append("/var/lib/istio/envoy/cluster.env", f"SECRET_TTL='{LIFETIME}s'\n")
-            joining.start(stage, host)
-        for host in ("vm", "client"):
-            stage.type(host, "vmagent wait --timeout 20 && vmagent wait capture")
+    with two_machines("renewal", begin=story.begin, settings={"SECRET_TTL": f"{LIFETIME}s"}) as stage:
         yield stage
-    finally:
-        lab.down()
 
 
 def presented(stage: Stage, host: str) -> set[str]:

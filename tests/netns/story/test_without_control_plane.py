@@ -9,42 +9,18 @@ from typing import Any
 import pytest
 
 from lab.demo import joining, resilience, story, traffic
-from lab.demo.names import CONFIGURE, CURL, GET_ENTRY, INSTALL, VM_ANSWER
-from lab.demo.stage import SCENARIO, Stage
+from lab.demo.names import CURL, GET_ENTRY, VM_ANSWER
+from lab.demo.stage import Stage
 from lab.hosts import services
-from lab.hosts.lab import Lab
-
-HOSTS = ("vm", "client")
+from tests.netns.story.joined import HOSTS, joined, two_machines
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """Both machines in the mesh, and their names and endpoints written down on disk."""
-    lab = Lab("orphans")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
-        story.begin(stage)
-        stage.services["nginx"] = services.start_application(lab.host("vm"))
-        joining.describe(stage)
-        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-        stage.mesh("apply -f serviceentry.yaml")
-        for host in HOSTS:
-            stage.carry(host, "istiod", host)
-            for command in INSTALL:
-                stage.type(host, command.format(host))
-            joining.start(stage, host)
-        for host in HOSTS:
-            joined(stage, host)
+    with two_machines("orphans", begin=story.begin) as stage:
         stage.until("the first answer", lambda: answered(stage), within=20)
         yield stage
-    finally:
-        lab.down()
-
-
-def joined(stage: Stage, host: str) -> None:
-    stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
 
 
 def answered(stage: Stage) -> bool:

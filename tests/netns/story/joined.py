@@ -1,0 +1,58 @@
+"""A mesh of two machines, vm and client, that both have joined and captured, put up as the demo does it.
+
+Does not:  say what befalls them: each module of this folder does.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from lab.demo import joining
+from lab.demo.names import CONFIGURE, INSTALL
+from lab.demo.stage import SCENARIO, Stage
+from lab.hosts import services
+from lab.hosts.lab import Lab
+
+HOSTS = ("vm", "client")
+SETTINGS = "/var/lib/istio/envoy/cluster.env"
+
+
+@contextmanager
+def two_machines(
+    name: str,
+    *,
+    begin: Callable[[Stage], None],
+    settings: Mapping[str, str] | None = None,
+    before: Callable[[Stage], None] | None = None,
+) -> Iterator[Stage]:
+    """``begin`` starts the control plane; ``settings`` stand at the end of each machine's cluster.env;
+    ``before`` happens when both have their files and no agent runs.
+    """
+    lab = Lab(name)
+    lab.up()
+    try:
+        stage = Stage(lab, lambda kind, line: print(line))
+        begin(stage)
+        stage.services["nginx"] = services.start_application(lab.host("vm"))
+        joining.describe(stage)
+        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
+        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+        stage.mesh("apply -f serviceentry.yaml")
+        for host in HOSTS:
+            stage.carry(host, "istiod", host)
+            for command in INSTALL:
+                stage.type(host, command.format(host))
+            for key, value in (settings or {}).items():
+                lab.host(host).append(SETTINGS, f"{key}='{value}'\n")
+        if before:
+            before(stage)
+        for host in HOSTS:
+            joining.start(stage, host)
+        for host in HOSTS:
+            joined(stage, host)
+        yield stage
+    finally:
+        lab.down()
+
+
+def joined(stage: Stage, host: str) -> None:
+    stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
