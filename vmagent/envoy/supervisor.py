@@ -50,6 +50,7 @@ CALM: Final = 1.0
 """Seconds between questions to an Envoy that is ready."""
 
 _TOO_LATE: Final = "the agent is leaving"
+_STARTING: Final = "Envoy is starting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._stays = False
         self._times = 0
+        self._starting = _STARTING
+        """What is said until Envoy answers: after a failure still that failure, or whoever asks may miss it."""
         self.state: Latest[EnvoyState] = Latest()
         self._drain = Drain(config, self._admin, clock)
         self.grace = self._drain.grace + TERM_PATIENCE + KILL_LIMIT + 1.0
@@ -151,6 +154,7 @@ class Supervisor:
     async def _mourn(self, lived: float) -> None:
         text = await epitaph(self._config, self._argv, lived, admin=self._admin, check=self._check)
         log.error("%s", text)
+        self._starting = text
         self._publish(text)
 
     async def _start(self) -> Child:
@@ -165,7 +169,7 @@ class Supervisor:
             raise Unavailable(_TOO_LATE)
         self._times += 1
         self._turn(Signal.SPAWNED)
-        self._publish("Envoy is starting", pid=child.pid)
+        self._publish(self._starting, pid=child.pid)
         return child
 
     def _adopted(self, child: Child, epoch: int) -> Child:
@@ -215,9 +219,11 @@ class Supervisor:
 
     async def _missing(self) -> str:
         try:
-            return (await self._admin.facts()).missing
+            missing = (await self._admin.facts()).missing
         except Unavailable as why:
-            return str(why) if self._life is not State.STARTING else "Envoy is starting"
+            return str(why) if self._life is not State.STARTING else self._starting
+        self._starting = _STARTING
+        return missing
 
     async def _pause(self, seconds: float) -> None:
         """The backoff; a stop cuts it short."""

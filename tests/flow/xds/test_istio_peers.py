@@ -223,23 +223,32 @@ async def test_a_client_that_exchanges_metadata_sends_the_application_no_preface
     assert heard == [PING]
 
 
-async def test_with_the_name_left_in_the_lists_the_applications_of_both_ends_would_read_prefaces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the two tests above guard against: this agent takes only the filter for missing."""
+@pytest.fixture
+async def unheeding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Mesh]:
+    """What the tests above guard against: an agent that takes out only the filter, and leaves the name."""
     monkeypatch.setattr(adapting, "Alpn", lambda *, lost: Alpn(lost=False))
-    magic = MAGIC.to_bytes(4)
-    async with in_a_mesh(tmp_path) as mesh:
-        peer = Exchanging(mesh.peer)
-        async with peer.serving() as port:
-            await mesh.play(passing(), cluster(port, PEER_EXCHANGE, "istio"))
-            answer = await exchanged(mesh.port, PING)
-        assert peer.negotiated == [PEER_EXCHANGE]
-        assert answer[:4] == magic
-        async with application() as (port, heard):
-            await mesh.play(terminating(PEER_EXCHANGE, "h2", "http/1.1"), plain(port))
-            await peer.call(mesh.port, PING)
-        assert heard[0][:4] == magic
+    async with in_a_mesh(tmp_path) as made:
+        yield made
+
+
+async def test_with_the_name_left_in_its_list_the_application_of_a_client_would_read_a_preface(
+    unheeding: Mesh,
+) -> None:
+    peer = Exchanging(unheeding.peer)
+    async with peer.serving() as port:
+        await unheeding.play(passing(), cluster(port, PEER_EXCHANGE, "istio"))
+        answer = await exchanged(unheeding.port, PING)
+    assert peer.negotiated == [PEER_EXCHANGE]
+    assert answer[:4] == MAGIC.to_bytes(4)
+
+
+async def test_with_the_name_left_in_its_list_the_application_of_a_server_would_read_a_preface(
+    unheeding: Mesh,
+) -> None:
+    async with application() as (port, heard):
+        await unheeding.play(terminating(PEER_EXCHANGE, "h2", "http/1.1"), plain(port))
+        await Exchanging(unheeding.peer).call(unheeding.port, PING)
+    assert heard[0][:4] == MAGIC.to_bytes(4)
 
 
 @pytest.mark.parametrize(

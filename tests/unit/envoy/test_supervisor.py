@@ -224,6 +224,19 @@ async def test_an_envoy_that_is_too_old_for_an_argument_is_told_by_the_argument(
         await world.supervisor.drain()
 
 
+async def test_a_failure_is_said_until_the_next_envoy_answers(tmp_path: Path) -> None:
+    """Or the reason would show only between two tries, and whoever asks meanwhile would not see it."""
+    async with running(World(tmp_path, FakeAdmin(Unavailable("refused")))) as world:
+        assert "Envoy is starting" in (await world.until(State.STARTING)).reason
+        (await world.child(1)).exit()
+        died = (await world.until(State.BACKOFF)).reason
+        await world.child(2)
+        assert (await world.until(State.STARTING)).reason == died
+        world.admin.answers = [WAITING]
+        assert (await world.until(State.STARTING, WAITING.missing)).reason != died
+        await world.supervisor.drain()
+
+
 async def test_a_missing_binary_is_named_and_waited_for(tmp_path: Path) -> None:
     world = World(tmp_path, FakeAdmin(READY))
     world.refusals = [Misconfigured("/x/envoy: no such file", hint="install it") for _ in range(3)]
