@@ -1,8 +1,8 @@
 """Composition: the only module that knows every part.
 
-Owns:      which parts there are, in which order they start and stop, what flows between them, who opens which
-           gate.
-Does not:  do the work of any part; map settings (wiring.py); read the files (daemon.py waits for them).
+Owns:      which parts there are, in which order they start and stop, who serves at which port.
+Does not:  do the work of any part; tell one of another's news (joints.py); map settings (wiring.py); read the
+           files (daemon.py waits for them).
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from vmagent.errors import VmagentError
 from vmagent.farewell import Farewell, reporter
 from vmagent.health.verdict import Verdict
 from vmagent.health.watch import HealthWatch
+from vmagent.joints import Joints
 from vmagent.measured import Measures, Meter
 from vmagent.moving import Moving, Place
 from vmagent.proof import Proof
@@ -178,19 +179,8 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set and everything has drained, or a part crashes."""
         async with Tasks() as glue:
-            joints = [
-                glue.start("new-credential", self._on_credentials()),
-                glue.start("new-files", self._on_files()),
-                glue.start("mended-files", self._on_mended()),
-                glue.start("configuration-complete", self._on_complete()),
-                glue.start("name-table", self._on_name_table()),
-                glue.start("envoy-state", self._on_envoy()),
-                glue.start("application-health", self._on_verdicts()),
-                glue.start(
-                    "status-document",
-                    reporting.publish(self.known(), self._run_dir, self._meter.look, self._systemd.tell),
-                ),
-            ]
+            document = reporting.publish(self.known(), self._run_dir, self._meter.look, self._systemd.tell)
+            joints = [*self._joints().start(glue), glue.start("status-document", document)]
             await run_parts(self._parts, stop)
             for joint in joints:
                 joint.cancel()
@@ -216,54 +206,20 @@ class Agent:
         """Files that Envoy writes by itself. Harmless at any time."""
         self._envoy.reopen_logs()
 
-    # --- the joints -----------------------------------------------------------------------------------------
+    # --- what parts ask each other --------------------------------------------------------------------------
 
-    async def _on_credentials(self) -> None:
-        async for _ in self._proof.credentials.changes():
-            self._upstream.retry_now()
-
-    async def _on_files(self) -> None:
-        """Among them may be what the control plane is to be shown."""
-        async for _ in self._proof.files.news.changes():
-            self._upstream.retry_now()
-            self._news.set()
-
-    async def _on_mended(self) -> None:
-        """What the control plane objected to, or what we could not read, may be gone."""
-        while True:
-            await self._proof.mended()
-            self._upstream.retry_now()
-
-    async def _on_complete(self) -> None:
-        await self._hub.complete.first()
-        self._gates.open("xds")
-
-    async def _on_name_table(self) -> None:
-        """Names are captured only when the mesh's are known; without DNS capture there is no such wait."""
-        if self._dns is None:
-            self._tell_started()
-        else:
-            await self._dns_serves.first()
-            self._tell_started()
-            self._gates.close("dns", "no name table from the control plane yet; other names are forwarded")
-            await self._hub.tables.first()
-        self._gates.open("dns")
-
-    def _tell_started(self) -> None:
-        """What systemd calls started: names resolve, whatever becomes of the mesh."""
-        self._systemd.tell("READY=1")
-
-    async def _on_envoy(self) -> None:
-        async for state in self._envoy.state.changes():
-            if state.ready:
-                self._gates.open("envoy")
-            else:
-                self._gates.close("envoy", state.reason)
-
-    async def _on_verdicts(self) -> None:
-        async for verdict in self._verdicts.changes():
-            self._hub.report_health("" if verdict.healthy else verdict.message)
-            self._news.set()
+    def _joints(self) -> Joints:
+        return Joints(
+            gates=self._gates,
+            systemd=self._systemd,
+            proof=self._proof,
+            hub=self._hub,
+            upstream=self._upstream,
+            envoy=self._envoy.state,
+            verdicts=self._verdicts,
+            dns_serves=self._dns_serves if self._dns else None,
+            news=self._news,
+        )
 
     def _on_moved(self, config: Config) -> None:
         """Another address: to the control plane another machine, to everybody here the same one."""
@@ -272,8 +228,6 @@ class Agent:
         self._envoy.follow(self._envoy_config)
         if self._health and config.probe:
             self._health.retarget(wiring.probe(config.probe))
-
-    # --- what parts ask each other --------------------------------------------------------------------------
 
     def _heard(self, problem: VmagentError | None) -> None:
         self._meter.heard(problem)

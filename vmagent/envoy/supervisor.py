@@ -101,7 +101,7 @@ class Supervisor:
         self._stays = False
         self._times = 0
         self._starting = _STARTING
-        """What is said until Envoy answers: after a failure still that failure, or whoever asks may miss it."""
+        """What is said until Envoy answers. After a failure that failure: who asks meanwhile is to see it."""
         self.state: Latest[EnvoyState] = Latest()
         self._drain = Drain(config, self._admin, clock)
         self.grace = self._drain.grace + TERM_PATIENCE + KILL_LIMIT + 1.0
