@@ -45,13 +45,14 @@ class EnvoySockets:
         self._trouble = trouble
         self._servers: list[grpc.aio.Server] = []
         self._ours: dict[Path, int | None] = {}
-        """Inodes of the sockets that lead to us."""
+        """Inodes of the sockets that lead to us; None if somebody was there before we could look."""
 
     async def run(self) -> None:
         while True:
             why = ""
             for path, handler in self._served.items():
-                if path not in self._ours or _inode(path) != self._ours[path]:
+                ours = self._ours.get(path)
+                if ours is None or _inode(path) != ours:
                     why = await self._serve(path, handler) or why
             self._trouble(why)
             await asyncio.sleep(AGAIN)

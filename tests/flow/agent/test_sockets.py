@@ -19,7 +19,7 @@ from vmagent.sockets import MOST_SERVERS, EnvoySockets
 
 NOBODY = 65534
 METHOD = "/echo/Echo"
-NOTICED = 5.0
+NOTICED = 20.0
 """Seconds on a busy machine; the agent looks every second."""
 
 
@@ -101,12 +101,31 @@ async def test_so_is_one_whose_directory_went_or_that_something_else_took(path: 
         assert await answers(path)
 
 
+async def test_what_takes_its_place_before_we_look_is_noticed_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the binding and the look at what was bound."""
+    chmod = Path.chmod
+
+    def taken(here: Path, mode: int) -> None:
+        if here == path:
+            here.unlink()
+            here.write_text("no socket")
+        chmod(here, mode)
+
+    monkeypatch.setattr(Path, "chmod", taken)
+    async with serving(path) as made:
+        await until(path.is_file)
+        monkeypatch.undo()
+        await until(lambda: "cannot be served" in "".join(made.said), within=NOTICED)
+
+
 async def test_however_often_it_is_removed_few_servers_stay(path: Path) -> None:
     async with serving(path) as made:
         for _ in range(MOST_SERVERS + 2):
-            await until(path.exists, within=5)
+            await until(path.exists, within=NOTICED)
             path.unlink()
-        await until(path.exists, within=5)
+        await until(path.exists, within=NOTICED)
         await until(lambda: len(made.part._servers) <= MOST_SERVERS)
         assert await answers(path)
 
