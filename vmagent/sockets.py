@@ -41,6 +41,9 @@ class EnvoySockets:
     def __init__(
         self, served: Mapping[Path, "grpc.GenericRpcHandler[bytes, bytes]"], trouble: Callable[[str], None]
     ) -> None:
+        # gRPC ends its thread when the last of its objects is collected, wherever that happens to be, and
+        # waits for it, now and then for ever: an agent that stops would hang. One reference stays.
+        grpc.aio.init_grpc_aio()  # type: ignore[attr-defined]  # public, and not in the stubs
         self._served = served
         self._trouble = trouble
         self._servers: list[grpc.aio.Server] = []
