@@ -70,7 +70,7 @@ def plaintext_server(
     if max_connection_age:
         age = ("grpc.max_connection_age_ms", int(max_connection_age * 1000))
         options = (*options, age, ("grpc.max_connection_age_grace_ms", GO_AWAY_GRACE_MS))
-    # Or gRPC ends its thread when the last of its objects is collected, and waits for it, now and then for ever.
+    # Or gRPC ends its thread with the last of its objects, and waits for it, now and then for ever.
     grpc.aio.init_grpc_aio()  # type: ignore[attr-defined]  # public, and not in the stubs
     server = grpc.aio.server(options=options)
     server.add_generic_rpc_handlers(tuple(handlers))
