@@ -144,13 +144,14 @@ class Machine:
         self.vm.write(TOKEN, self._token if text is None else text, mode=0o600, owner=USER)
 
     def reset(self) -> None:
-        """Nothing of ours runs, the files are good, and this VM has never had a certificate."""
+        """Nothing of ours runs, the files are good, and this VM has never been in the mesh."""
         for service in (self.capture, self.agent):
             if service is not None:
                 service.stop()
         self.agent = self.capture = None
         self.vm.run(["pkill", "-KILL", "-u", USER], check=False)
-        self.vm.run(["sh", "-c", f"rm -f /etc/certs/cert-chain.pem /etc/certs/key.pem {AGENT_LOG}"])
+        kept = "/etc/certs/cert-chain.pem /etc/certs/key.pem /etc/istio/proxy/last-known-good*"
+        self.vm.run(["sh", "-c", f"rm -f {kept} {AGENT_LOG}"])
         self.write_env()
         self.write_mesh()
         self.write_root()
