@@ -96,6 +96,8 @@ class Agent:
             if self._dns:
                 self._dns.close()
             raise
+        if self._dns:  # not before all ports are ours: what systemd has would be in the way of the next try
+            systemd.keep(self._dns.name, self._dns.descriptors)
 
     def _make_upstream(self) -> Upstream:
         return Upstream(
@@ -120,7 +122,6 @@ class Agent:
             serving=lambda: self._dns_serves.publish(True),
         )
         dns.bind([os.dup(fd) for name, fd in self._systemd.inherited if name == dns.name])
-        self._systemd.keep(dns.name, dns.descriptors)
         return dns
 
     def _make_meter(self) -> Meter:
@@ -197,10 +198,9 @@ class Agent:
         """Names and descriptors of those in which a successor finds what came meanwhile."""
         return tuple((self._dns.name, number) for number in self._dns.descriptors) if self._dns else ()
 
-    def stay(self) -> None:
-        """The stop that follows is for a successor: Envoy goes on."""
-        self._farewell.stays = True
-        self._envoy.stay()
+    def stay(self, stays: bool) -> None:
+        """Whether the stop that follows is for a successor: then Envoy goes on."""
+        self._farewell.stays = self._envoy.stays = stays
 
     def reopen_logs(self) -> None:
         """Files that Envoy writes by itself. Harmless at any time."""

@@ -59,7 +59,9 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
     faulthandler.enable()  # the watchdog ends a hung agent by SIGABRT: the log shall say where it hung
     _log_as(load.own_here(paths), systemd)
     clock = SystemClock()
-    stop = stop_on_signals(stopping=lambda: systemd.tell("STOPPING=1"))
+    stop = asyncio.Event()
+    handover = _Handover(systemd, stop)
+    stop_on_signals(stop, stopping=lambda: _each([lambda: systemd.tell("STOPPING=1"), handover.forgo]))
     reopen = [logs.reopen]
     reopen_on_signals(lambda: _each(reopen))
     lock = files.Lock(run_dir / LOCK)
@@ -74,7 +76,6 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
     watchdog.start()
     gates = Readiness(*GATES, directory=files.directory(run_dir / "gates", mode=0o755))
     _keep_published(gates)
-    handover = _Handover(systemd, stop)
     succeed_on_signals(leave=handover.leave, renew=handover.renew)
     async with Tasks() as tasks:
         trial = tasks.start("renewal", handover.tried())
@@ -106,8 +107,14 @@ class _Handover:
             log.info("leaving: Envoy goes on, the next agent takes over")
             self._left = True
             if self.agent is not None:
-                self.agent.stay()
+                self.agent.stay(True)
             self._stop.set()
+
+    def forgo(self) -> None:
+        """The end is one after all: what has not been left to a successor by now goes."""
+        self._left, self._sockets = False, None
+        if self.agent is not None:
+            self.agent.stay(False)
 
     def renew(self) -> None:
         self._asked.set()
@@ -189,7 +196,9 @@ async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> A
     """
     while not stop.is_set():
         try:
-            return _agent(await _placed(load.here(paths, role=role), paths), paths, wait)
+            loaded = await _placed(load.here(paths, role=role), paths)
+            if not stop.is_set():  # or there would be an agent that never heard what kind of stop it is
+                return _agent(loaded, paths, wait)
         except VmagentError as why:
             wait.because(why)
         await happens(stop, within=LOOK_AGAIN)

@@ -21,7 +21,7 @@ MAX_ANSWER: Final = 8 * 1024 * 1024
 """Bytes. Statistics are filtered; thousands of listeners make some hundred KB."""
 
 _FACTS: Final = quote(
-    r"^(server\.state|listener_manager\.workers_started"
+    r"^(server\.(state|hot_restart_epoch)|listener_manager\.workers_started"
     r"|(cluster_manager\.cds|listener_manager\.lds)\.update_(success|rejected))$",
     safe="",
 )
@@ -36,6 +36,8 @@ class Facts:
     """What Envoy says of itself. ``state`` is None as long as it says nothing."""
 
     state: int | None = None
+    epoch: int = 0
+    """Which Envoy it is that answers: during a hot restart the one before does for a while."""
     workers_started: bool = False
     clusters: int = 0
     """Cluster updates accepted; so ``listeners``."""
@@ -55,6 +57,7 @@ class Facts:
                 found[name] = int(value)
         return cls(
             state=found.get("server.state"),
+            epoch=found.get("server.hot_restart_epoch", 0),
             workers_started=found.get("listener_manager.workers_started", 0) == 1,
             clusters=found.get("cluster_manager.cds.update_success", 0),
             listeners=found.get("listener_manager.lds.update_success", 0),

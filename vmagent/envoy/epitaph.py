@@ -25,7 +25,7 @@ Check = Callable[[Sequence[str], Mapping[str, str]], Awaitable[str]]
 async def epitaph(
     config: EnvoyConfig, argv: Sequence[str], lived: float, *, admin: Admin, check: Check
 ) -> str:
-    """``lived`` in seconds."""
+    """``lived`` in seconds; ``argv`` is empty for one that an earlier agent started."""
     why = await _suspect(config, argv, admin, check) if lived < AT_ONCE else LATER
     return f"Envoy ended after {lived:.1f} s; {why}"
 
@@ -38,5 +38,5 @@ async def _suspect(config: EnvoyConfig, argv: Sequence[str], admin: Admin, check
     ]
     if taken:
         return f"in use by others: {', '.join(taken)}"
-    said = await check(argv, environment(config))
+    said = await check(argv, environment(config)) if argv else ""
     return complaint.sentence(said, config.binary) or "its log says why"

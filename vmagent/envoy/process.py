@@ -10,16 +10,25 @@ Surprise:  a birth time is counted from the boot of the machine, not from 1970: 
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
+from vmagent.errors import Unavailable
+
 KILL_LIMIT: Final = 2.0
 """Seconds for a killed process to be gone. More means that it hangs in the kernel, where nobody can help."""
 
+LARGEST_PID: Final = 1 << 22
+"""Of Linux, whatever the machine."""
+
 _SAME_BIRTH: Final = 0.02
 """Seconds. The kernel counts births in ticks of 10 ms."""
+
+_NO_PROCESS: Final = (errno.ESRCH, errno.ENOENT, errno.EINVAL)
+"""What pidfd_open(2) says of no process, and, by kernel, of a thread that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,10 @@ class ProcessId:
         """What ``str()`` wrote, None for anything else: a damaged pid file names nobody."""
         pid, _, born = text.strip().partition(" ")
         try:
-            return cls(int(pid), float(born))
+            read = cls(int(pid), float(born))
         except ValueError:
             return None
+        return read if 0 < read.pid <= LARGEST_PID else None
 
     def __str__(self) -> str:
         return f"{self.pid} {self.born:.2f}"
@@ -97,13 +107,15 @@ class Running:
 
     @classmethod
     def of(cls, process: ProcessId) -> Self | None:
-        """None if it is gone. The handle is taken before the birth is compared: afterwards it would be a
-        stranger's.
+        """None if it is gone, its number a thread's by now included. The handle is taken before the birth is
+        compared: afterwards it would be a stranger's. Raises Unavailable when there is no handle to be had.
         """
         try:
             handle = os.pidfd_open(process.pid)
-        except ProcessLookupError:
-            return None
+        except OSError as why:
+            if why.errno in _NO_PROCESS:
+                return None
+            raise Unavailable(f"process {process.pid} cannot be watched: {why.strerror}") from why
         if not process.alive():
             os.close(handle)
             return None

@@ -3,7 +3,7 @@
 Owns:      whether it stays, is replaced by one that takes its sockets over (hot restart), or is ended.
 Does not:  start or watch one (supervisor.py).
 Surprise:  an Envoy that serves is never given up for one that does not start: the new program and the new
-           files are tried beside it first.
+           files are tried beside it first, and if the new one ends at once all the same, the old one goes on.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.epitaph import Check
 from vmagent.envoy.footprint import Footprint, Record
 from vmagent.envoy.process import Child, ProcessId, Running
-from vmagent.errors import Unavailable
+from vmagent.errors import Misconfigured, Unavailable, VmagentError
 
 log = logging.getLogger("envoy")
 
@@ -62,6 +62,8 @@ class Succession:
             return Heir()
         child, parent = Running.of(left.process), _running(left.parent)
         if child is None:
+            if parent is not None and await self._serves():
+                return self._back(left, parent)
             await _end(parent)
             return Heir()
         if await self._stale(left):
@@ -73,6 +75,27 @@ class Succession:
                 await _end(parent)
                 return Heir(left.epoch + 1, parent=child)
         return Heir(left.epoch, child, parent)
+
+    def left(self) -> Child | None:
+        """One that runs although nobody has looked at it yet."""
+        try:
+            left = self._footprint.recorded()
+            return Running.of(left.process) if left else None
+        except VmagentError as why:
+            log.warning("whether an earlier agent left an Envoy behind cannot be told: %s", why)
+            return None
+
+    def _back(self, left: Record, parent: Child) -> Heir:
+        """The one that was to take over is gone. Of what this one was told nobody has kept the digest: the
+        next agent tries again to replace it.
+        """
+        log.error("Envoy goes on as an earlier agent started it, the new one ended\tpid=%d", parent.pid)
+        if left.parent is not None:
+            try:
+                self._footprint.record(Record(left.parent, left.epoch - 1))
+            except Misconfigured as why:
+                log.warning("a later agent will find that out anew: %s", why)
+        return Heir(left.epoch - 1, child=parent)
 
     async def _stale(self, left: Record) -> bool:
         """Whether one that was started now would be another one."""

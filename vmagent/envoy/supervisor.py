@@ -96,9 +96,11 @@ class Supervisor:
         self._parent: Child | None = None
         """The Envoy that ours replaced: ours ends it when it has drained."""
         self._argv: Sequence[str] = ()
+        self._epoch = 0
         self._life = State.STOPPED
         self._stop = asyncio.Event()
-        self._stays = False
+        self.stays = False
+        """What ``drain`` is to do: let Envoy go on, for the next agent."""
         self._times = 0
         self._starting = _STARTING
         """What is said until Envoy answers. After a failure that failure: who asks meanwhile is to see it."""
@@ -160,11 +162,14 @@ class Supervisor:
     async def _start(self) -> Child:
         """Or adopt. Raises a VmagentError whose sentence names what is in the way."""
         heir = await self._succession.heir()
-        self._parent = heir.parent
-        self._argv = self._succession.argv(heir.epoch)
-        child = self._adopted(heir.child, heir.epoch) if heir.child else await self._born(heir)
+        self._parent, self._epoch = heir.parent, heir.epoch
+        if heir.child:
+            self._argv, child = (), self._adopted(heir.child, heir.epoch)
+        else:
+            self._argv = self._succession.argv(heir.epoch)
+            child = await self._born(heir)
         if self._over:
-            if not self._stays:
+            if not self.stays and not heir.child:  # that one is the drain's
                 child.kill()
             raise Unavailable(_TOO_LATE)
         self._times += 1
@@ -219,11 +224,13 @@ class Supervisor:
 
     async def _missing(self) -> str:
         try:
-            missing = (await self._admin.facts()).missing
+            facts = await self._admin.facts()
         except Unavailable as why:
             return str(why) if self._life is not State.STARTING else self._starting
+        if facts.epoch != self._epoch:  # the one that ours replaces
+            return self._starting
         self._starting = _STARTING
-        return missing
+        return facts.missing
 
     async def _pause(self, seconds: float) -> None:
         """The backoff; a stop cuts it short."""
@@ -243,20 +250,16 @@ class Supervisor:
 
     # --- stop -------------------------------------------------------------------------------------------
 
-    def stay(self) -> None:
-        """What ``drain`` is to do: let Envoy go on, for the next agent."""
-        self._stays = True
-
     async def drain(self) -> None:
         """Inbound connections are asked to leave and given time; then TERM, then KILL. Files go last."""
-        if self._stays:
+        if self.stays:
             self._turn(Signal.LEFT)
             self._stop.set()
             return
-        served = self._life in (State.READY, State.UNREADY)
+        child = self._child or self._succession.left()
+        served = self._life in (State.READY, State.UNREADY) or child is not self._child
         self._turn(Signal.STOP_ASKED)
         self._stop.set()
-        child = self._child
         self._publish("Envoy is leaving", pid=child.pid if child else 0)
         if child is not None:
             try:

@@ -1,5 +1,5 @@
-"""SIGTERM and SIGINT ask for a drain; a second one leaves at once. SIGHUP and SIGUSR1 ask for log files to be
-opened again, which is all that they do: a rotation must never drain anything. SIGQUIT asks to leave
+"""SIGTERM and SIGINT ask for a drain; a second of them leaves at once. SIGHUP and SIGUSR1 ask for log files
+to be opened again, which is all that they do: a rotation must never drain anything. SIGQUIT asks to leave
 everything to a next process, SIGUSR2 to become that process.
 """
 
@@ -12,22 +12,25 @@ from collections.abc import Callable
 log = logging.getLogger("lifecycle")
 
 
-def stop_on_signals(*, stopping: Callable[[], None] = lambda: None) -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT, after ``stopping`` was called. Needs a running event loop."""
-    stop = asyncio.Event()
+def stop_on_signals(stop: asyncio.Event, *, stopping: Callable[[], None]) -> None:
+    """``stop`` is set by the first SIGTERM or SIGINT, after ``stopping`` was called: also when something else
+    has set it before. Needs a running event loop.
+    """
     loop = asyncio.get_running_loop()
+    asked = False
 
     def heard(number: signal.Signals) -> None:
-        if stop.is_set():
+        nonlocal asked
+        if asked:
             log.warning("%s again: leaving without a drain", number.name)
             os._exit(128 + number)
+        asked = True
         log.info("%s: stopping", number.name)
         stopping()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, heard, number)
-    return stop
 
 
 def reopen_on_signals(reopen: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
 """A real Envoy outlives the supervisor that started it; the next one adopts it, or replaces it in flight."""
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -21,7 +22,9 @@ from vmagent.envoy.footprint import Footprint
 from vmagent.envoy.output import Output
 from vmagent.envoy.process import ProcessId
 from vmagent.envoy.states import State
+from vmagent.envoy.succession import Heir, Succession
 from vmagent.envoy.supervisor import EnvoyState, Supervisor
+from vmagent.runtime import files
 from vmagent.runtime.clock import SystemClock
 from vmagent.runtime.lifecycle import Tasks
 
@@ -90,9 +93,10 @@ async def test_another_bootstrap_is_taken_over_without_a_refused_connection(tmp_
     async with control_plane(config.xds_socket):
         old = await left_behind(config)
         failed: list[str] = []
+        enough = asyncio.Event()
 
         async def clients() -> None:
-            while True:
+            while not enough.is_set():
                 try:
                     await ask(port, "/")
                 except (OSError, AssertionError) as why:
@@ -101,14 +105,14 @@ async def test_another_bootstrap_is_taken_over_without_a_refused_connection(tmp_
 
         changed = replace(config, node=replace(config.node, metadata={"SITE": "b"}))
         async with supervised(changed) as second, Tasks() as tasks:
-            asking = tasks.start("clients", clients())
+            tasks.start("clients", clients())
             new = await until(second, State.READY)
             assert new.pid != old.pid
             record = Footprint(changed).recorded()
             assert record is not None
             assert (record.epoch, record.parent and record.parent.pid) == (1, old.pid)
             await eventually(lambda: ProcessId.of(old.pid) is None, within=10)
-            asking.cancel()
+            enough.set()
         assert failed == []
 
 
@@ -123,6 +127,77 @@ async def test_a_bootstrap_that_would_not_start_leaves_the_old_envoy_in_place(
         async with supervised(replace(config, bootstrap_override=override)) as second:
             assert (await until(second, State.READY)).pid == old.pid
     assert "the new one would not start: it says: " in caplog.text
+
+
+async def test_one_that_starts_only_to_end_gives_the_old_envoy_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What no trial beside it can show: the two do not speak the same version of hot restart."""
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket):
+        old = await left_behind(config)
+        with shared_memory(config).open("r+b") as memory:
+            memory.seek(8)
+            memory.write((7).to_bytes(8, "little"))
+        changed = replace(config, node=replace(config.node, metadata={"SITE": "b"}))
+        async with supervised(changed) as second:
+            assert (await until(second, State.READY)).pid == old.pid
+            record = Footprint(changed).recorded()
+            assert record is not None
+            assert (record.process.pid, record.epoch, record.parent) == (old.pid, 0, None)
+    assert "Envoy goes on as an earlier agent started it" in caplog.text
+    assert ProcessId.of(old.pid) is None
+
+
+async def test_an_envoy_is_adopted_where_there_is_no_room_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = real(tmp_path)
+    async with control_plane(config.xds_socket):
+        old = await left_behind(config)
+
+        def full(path: Path, *_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        monkeypatch.setattr(files, "write", full)
+        async with supervised(config) as second:
+            assert (await until(second, State.READY)).pid == old.pid
+            monkeypatch.undo()
+
+
+async def test_a_stop_before_it_is_adopted_lets_it_go_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = real(tmp_path)
+    caplog.set_level("INFO", "envoy")
+    looking = asyncio.Event()
+
+    async def for_long(_: Succession) -> Heir:
+        looking.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async with control_plane(config.xds_socket):
+        old = await left_behind(config)
+        monkeypatch.setattr(Succession, "heir", for_long)
+        async with supervised(config):
+            await looking.wait()
+        assert ProcessId.of(old.pid) is None
+    assert "Envoy ended by SIGTERM" in caplog.text
+    assert "draining is not possible" not in caplog.text
+    assert Footprint(config).recorded() is None
+
+
+async def test_a_pid_that_is_a_threads_by_now_is_no_process(tmp_path: Path) -> None:
+    config = real(tmp_path)
+    thread = next(int(each) for each in os.listdir("/proc/self/task") if int(each) != os.getpid())
+    async with control_plane(config.xds_socket):
+        old = await left_behind(config)
+        record = Footprint(config).recorded()
+        assert record is not None
+        Footprint(config).record(replace(record, parent=ProcessId(thread, 1.0)))
+        async with supervised(config) as second:
+            assert (await until(second, State.READY)).pid == old.pid
 
 
 async def test_an_envoy_that_never_served_is_ended_and_not_taken_over_from(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_a_process_is_recognised_by_pid_and_birth() -> None:
     assert ProcessId.parse(str(me)) == me
 
 
-@pytest.mark.parametrize("text", ["", "12", "12 x", "x 1.0", "\x00"])
+@pytest.mark.parametrize("text", ["", "12", "12 x", "x 1.0", "\x00", "0 1.0", "-5 1.0", "99999999999 1.0"])
 def test_a_damaged_pid_file_names_nobody(text: str) -> None:
     assert ProcessId.parse(text) is None
 

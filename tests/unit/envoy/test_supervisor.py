@@ -1,6 +1,7 @@
 """What the supervisor decides, with a clock that does not tick and an Envoy that does what it is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ async def test_ready_is_said_when_clusters_listeners_and_workers_are_in(tmp_path
     async with running(World(tmp_path, admin)) as world:
         ready = await world.until(State.READY)
         assert ready.ready
+        assert world.clock.slept[:2] == [QUICK, QUICK]
+        await world.supervisor.drain()
+
+
+async def test_what_the_envoy_before_answers_is_not_taken_for_ours(tmp_path: Path) -> None:
+    admin = FakeAdmin(replace(READY, epoch=1), replace(READY, epoch=1), READY)
+    async with running(World(tmp_path, admin)) as world:
+        assert (await world.until(State.READY)).ready
         assert world.clock.slept[:2] == [QUICK, QUICK]
         await world.supervisor.drain()
 
@@ -175,7 +184,7 @@ async def test_an_envoy_that_never_served_is_ended_without_a_drain(tmp_path: Pat
 async def test_an_envoy_that_is_left_to_the_next_agent_is_neither_drained_nor_ended(tmp_path: Path) -> None:
     async with running(World(tmp_path, FakeAdmin(READY))) as world:
         await world.until(State.READY)
-        world.supervisor.stay()
+        world.supervisor.stays = True
         await world.supervisor.drain()
         assert (world.admin.asked, world.children[0].log) == ([], [])
         assert (world.config.config_dir / "envoy-rev0.json").exists()
