@@ -202,6 +202,11 @@ class Agent:
         """Whether the stop that follows is for a successor: then Envoy goes on."""
         self._farewell.stays = self._envoy.stays = stays
 
+    async def end(self) -> None:
+        """For an Envoy that ``run`` has left to a successor that is not to come after all."""
+        await self._farewell.drain()
+        await self._envoy.drain()
+
     def reopen_logs(self) -> None:
         """Files that Envoy writes by itself. Harmless at any time."""
         self._envoy.reopen_logs()

@@ -87,6 +87,8 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
             reopen.append(agent.reopen_logs)
             gates.open("config")
             await agent.run(stop)
+            if handover.forgone:
+                await agent.end()
         trial.cancel()
     handover.finish()
 
@@ -101,6 +103,8 @@ class _Handover:
         self._asked = asyncio.Event()
         self._sockets: list[tuple[str, int]] | None = None
         self._left = False
+        self.forgone = False
+        """Whether an end that was to be none became one."""
 
     def leave(self) -> None:
         if not self._stop.is_set():
@@ -111,8 +115,8 @@ class _Handover:
             self._stop.set()
 
     def forgo(self) -> None:
-        """The end is one after all: what has not been left to a successor by now goes."""
-        self._left, self._sockets = False, None
+        """The end is one after all."""
+        self.forgone, self._left, self._sockets = self._left, False, None
         if self.agent is not None:
             self.agent.stay(False)
 

@@ -49,6 +49,9 @@ WAITING: Final = 0.25
 CALM: Final = 1.0
 """Seconds between questions to an Envoy that is ready."""
 
+_MAY_SERVE: Final = (State.READY, State.UNREADY, State.ENDED)
+"""The last: it was left to a next agent that does not come."""
+
 _TOO_LATE: Final = "the agent is leaving"
 _STARTING: Final = "Envoy is starting"
 
@@ -257,7 +260,7 @@ class Supervisor:
             self._stop.set()
             return
         child = self._child or self._succession.left()
-        served = self._life in (State.READY, State.UNREADY) or child is not self._child
+        served = self._life in _MAY_SERVE or child is not self._child
         self._turn(Signal.STOP_ASKED)
         self._stop.set()
         self._publish("Envoy is leaving", pid=child.pid if child else 0)

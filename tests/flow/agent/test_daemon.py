@@ -51,13 +51,14 @@ class Unit:
         """The sockets that it left with systemd, by name."""
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def running(self, *, before: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
+        """``before``: Python, run in the daemon's process before it."""
         stream = os.fstat(self._stream.fileno())
         left = [(name, number) for name, numbers in self.store.items() for number in numbers]
         places = " ".join(f"{place}<&{number}" for place, (_, number) in enumerate(left, 3))
         script = f'exec {places}; LISTEN_PID=$$ exec "$@"'
         process = await asyncio.create_subprocess_exec(
-            "bash", "-c", script, "bash", sys.executable, "-c", CODE, str(self._root),
+            "bash", "-c", script, "bash", sys.executable, "-c", before + CODE, str(self._root),
             pass_fds=[number for _, number in left],
             cwd=ROOT, stdout=self._stream.fileno(), stderr=self._stream.fileno(),
             env={

@@ -23,6 +23,41 @@ SERVING = "STATUS=serving as spiffe://cluster.local/ns/istio-demo/sa/vm"
 ADOPTED = "Envoy of an earlier agent goes on"
 
 
+SLOW = """\
+import asyncio
+from dataclasses import replace
+from tests.unit.config.vm import HOST
+from vmagent.config import load, placing
+
+TWO = replace(HOST, addresses=(*HOST.addresses, replace(HOST.addresses[0], ip="10.7.7.7")))
+load.here = lambda paths, role="": load.load(paths, {}, TWO, role=role)
+
+async def here(config, base):
+    print("looking", flush=True)
+    await asyncio.sleep(1)
+    return config
+
+placing.here = here
+"""
+"""A machine with two addresses."""
+
+
+HELD = """\
+import asyncio
+from vmagent.agent import Agent
+
+run = Agent.run
+
+async def held(self, stop):
+    await run(self, stop)
+    print("everything was left", flush=True)
+    await asyncio.sleep(1)
+
+Agent.run = held
+"""
+"""A moment between the end of the one and the start of the other."""
+
+
 def machine(root: Path, control_plane: ControlPlane) -> Machine:
     shutil.rmtree(root / "run")
     return Machine(root, control_plane)
@@ -103,3 +138,63 @@ async def test_a_reload_is_the_same_process_and_no_question_is_lost(
     assert ProcessId.of(pid) is None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", vm.names))
+
+
+async def test_a_stop_right_after_a_reload_is_a_stop(
+    root: Path, unit: Unit, control_plane: ControlPlane
+) -> None:
+    machine(root, control_plane)
+    async with unit.running(before=HELD) as process:
+        await unit.hears(SERVING)
+        pid = envoy(root)
+        process.send_signal(signal.SIGUSR2)
+        await unit.reads("everything was left")
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    await unit.reads("SIGTERM: stopping")
+    await unit.reads("Envoy ended by SIGTERM")
+    assert "without a drain" not in unit.log
+    assert (root / "run/leaving").exists()
+    assert ProcessId.of(pid) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
+async def test_a_signal_while_the_machines_addresses_are_looked_at_leaves_envoy_to_the_next_one(
+    root: Path, unit: Unit, control_plane: ControlPlane, number: signal.Signals
+) -> None:
+    """The control plane's name takes its time. There is nothing yet that could end Envoy well."""
+    machine(root, control_plane)
+    async with unit.running() as first:
+        await unit.hears(SERVING)
+        pid = envoy(root)
+        first.send_signal(signal.SIGQUIT)
+        assert await first.wait() == 0
+    async with unit.running(before=SLOW) as second:
+        await unit.reads("looking")
+        second.send_signal(number)
+        assert await second.wait() == 0
+    assert envoy(root) == pid
+    assert ProcessId.of(pid) is not None
+    assert not (root / "run/leaving").exists()
+    async with unit.running() as third:
+        await unit.reads(ADOPTED)
+        third.send_signal(signal.SIGTERM)
+        assert await third.wait() == 0
+    assert ProcessId.of(pid) is None
+
+
+async def test_a_port_that_is_taken_for_a_while_leaves_nothing_in_the_way(
+    root: Path, unit: Unit, control_plane: ControlPlane
+) -> None:
+    vm = machine(root, control_plane)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("0.0.0.0", vm.status))
+        other.listen()
+        async with unit.running() as process:
+            await unit.hears(f"{vm.status}")
+            assert unit.store == {}
+            other.close()
+            await unit.hears(SERVING)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
