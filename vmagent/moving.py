@@ -19,6 +19,11 @@ log = logging.getLogger("agent")
 SETTLED: Final = 1.0
 """Seconds for which it must stay another one: requests are lost for as long."""
 
+BETWEEN: Final = 1.0
+"""Seconds at least between looks: what changes all the time, as a router's table, is not looked at all the
+time.
+"""
+
 LOOK_AGAIN: Final = 60.0
 """Seconds between looks although nothing was heard: the control plane's name may lead elsewhere by now."""
 
@@ -51,6 +56,7 @@ class Moving:
             while True:
                 await changes.happened(within=LOOK_AGAIN)
                 await self._look()
+                await self._clock.sleep(BETWEEN)
 
     async def drain(self) -> None:
         """Nothing is ours."""

@@ -30,6 +30,9 @@ _GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 _ROUTED: Final = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Documentation addresses (RFC 5737, RFC 3849): only a default route leads there."""
 
+_MOST_AT_ONCE: Final = 10_000
+"""Messages; a socket holds some hundred."""
+
 _NO_ROUTE: Final = {
     errno.ENETUNREACH,
     errno.EHOSTUNREACH,
@@ -178,12 +181,18 @@ class Changes:
         self._socket.close()
 
     async def happened(self, *, within: float) -> bool:
-        """Whether something changed within so many seconds, or before; what that was is not told."""
+        """Whether something changed within so many seconds, or before; what that was is not told. All that is
+        known by now counts once: a router's table may change a thousand times a second.
+        """
         try:
             async with asyncio.timeout(within):
                 await asyncio.get_running_loop().sock_recv(self._socket, 1 << 16)
+            for _ in range(_MOST_AT_ONCE):
+                self._socket.recv(1 << 16)
         except TimeoutError:
             return False
+        except BlockingIOError:
+            return True
         except OSError as error:
             if error.errno != errno.ENOBUFS:  # more than fits: something changed
                 raise
