@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from vmagent.xds import types
 from vmagent.xds.exchange import Exchange
 from vmagent.xds.gives import Content
-from vmagent.xds.kind import Kind
+from vmagent.xds.kind import Given, Kind
 from vmagent.xds.messages import Command, DeltaRequest, Request
 from vmagent.xds.resources import Resources
 from vmagent.xds.wanted import EVERYTHING, Wanted
@@ -40,8 +40,8 @@ class SotwEnvoy:
     def _adopt(self, kind: Kind, names: frozenset[str], *, first: bool = False) -> Wanted | None:
         if kind.whole:
             wanted = Wanted(everything=True)  # the agent holds all of them, however it is asked
-        elif not names and kind.wanted.names and not first:
-            wanted = Wanted()  # it named some, and now none
+        elif not names and not first and not kind.wanted.everything:
+            wanted = Wanted()  # it named some before, and now none
         else:
             wanted = Wanted.of(names)
         return self._exchange.adopt(kind, wanted)
@@ -73,20 +73,27 @@ class SotwEnvoy:
             return self._asked_again(kind, request)
         if len(kind.given) > 1:  # overtaken: the next request says all that matters, but for an objection
             del kind.given[request.nonce]
+            self._judged(kind, request, given)
             error = request.error or given.objection
             return self._exchange.settle(kind, given.covers, error) if error else []
         covers, given.covers = given.covers, None
-        since, kind.answered = kind.answered, given.generation
         before = self._adopt(kind, request.names)
+        self._judged(kind, request, given)
         if request.error:
             return self._rejected(kind, request, covers, before)
+        if given.objection:
+            return self._objected(kind, covers, given.objection, before)
+        return self._answered(kind, covers, before)
+
+    def _judged(self, kind: Kind, request: Request, given: Given) -> None:
+        """What Envoy accepts is good; what it rejects, or was not given, is not made so by a later answer."""
+        since, kind.answered = kind.answered, given.generation
+        if request.error:
+            return
         if request.nonce == kind.fallback:
             kind.works = True
         else:
             self._exchange.accept(kind, given, since)
-        if given.objection:
-            return self._objected(kind, covers, given.objection, before)
-        return self._answered(kind, covers, before)
 
     def _asked_again(self, kind: Kind, request: Request) -> list[Command]:
         """Other names, or the same endpoints for a cluster that changed: Envoy keeps it warming until they

@@ -114,7 +114,8 @@ class Exchange:
         if adapted.resources is give.resources:
             return give
         given.objection, given.refused = adapted.objection, frozenset(adapted.refused)
-        return replace(give, resources=adapted.resources, raw=b"", refused=adapted.refused)
+        news = {name: why for name, why in adapted.refused.items() if refused_before.get(name) != why}
+        return replace(give, resources=adapted.resources, raw=b"", refused=news)
 
     def _new_nonce(self, kind: Kind) -> str:
         while True:

@@ -75,10 +75,16 @@ def _with_the_vanished(kind: Kind, update: Update) -> Update:
     return replace(update, removed=(*update.removed, *vanished), raw=b"") if vanished else update
 
 
+def _is_news(kind: Kind, name: str) -> bool:
+    """That it is no more, or that there is nothing under a name that Envoy has asked for and waits for."""
+    asked = name in kind.wanted.names and name not in kind.held.gone
+    return asked or kind.held.knows(name)
+
+
 def _without_the_known(kind: Kind, update: Update) -> Update:
     """After a reconnect istiod sends everything again."""
     news = kind.held.news(Resources.plain(update.resources))
-    removed = tuple(name for name in update.removed if kind.held.knows(name))
+    removed = tuple(name for name in update.removed if _is_news(kind, name))
     if news and len(news) == len(update.resources) and len(removed) == len(update.removed):
         return update
     return replace(update, resources=Resources.of(news), removed=removed, raw=b"")

@@ -105,6 +105,11 @@ class Held:
         """Whether Envoy may have something under that name."""
         return name in self.pieces or name in self._before
 
+    def changed(self, name: str) -> int:
+        """The generation in which a resource without acceptance changed last; 0 for any other."""
+        self._look()
+        return self._before[name][1] if name in self._before else 0
+
     def news(self, resources: Resources) -> dict[str, Piece]:
         """Those of ``resources`` that differ from what is held and good: the bytes decide."""
         self._look()

@@ -109,6 +109,13 @@ class Kind:
                 del remembered[next(iter(remembered))]
 
     def forget_before(self, nonce: str) -> None:
-        """Envoy answers in order: what is older than this has had its answer, or never gets one."""
+        """Envoy answers in order: what is older than this has had its answer, or went out in one with it.
+        What was refused then is refused still, unless it has changed since.
+        """
+        given = self.given[nonce]
         while (oldest := next(iter(self.given))) != nonce:
-            del self.given[oldest]
+            before = self.given.pop(oldest)
+            still = frozenset(name for name in before.refused if self.held.changed(name) <= before.generation)
+            if still and before.covers is not None:
+                given.refused |= still
+                given.objection = "; ".join(filter(None, (before.objection, given.objection)))

@@ -124,8 +124,11 @@ class Session:
 
     def _update(self, update: Update) -> list[Command]:
         kind = self._kinds.get(update.type_url)
-        if kind is None or not kind.wanted:
-            return []  # nobody asked, or nobody does any more
+        if kind is None:
+            return []  # nobody asked
+        if not kind.wanted:  # nobody does any more; who asks next has to name the newest nonce
+            kind.nonce, kind.settled = update.nonce, True
+            return []
         if kind.doubtful and kind.doubtful & update.resources.keys():
             kind.doubtful = frozenset()
         kind.nonce, kind.settled = update.nonce, False

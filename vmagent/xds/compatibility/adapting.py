@@ -6,6 +6,7 @@ Does not:  keep earlier versions: whoever delivers resources holds the last good
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Self
 
 from google.protobuf.message import DecodeError
@@ -20,6 +21,9 @@ from vmagent.xds.compatibility.places import RESOURCES
 from vmagent.xds.compatibility.repeats import Repeats
 from vmagent.xds.compatibility.rewriting import Indispensable, Rewriting
 from vmagent.xds.compatibility.scanning import Scan
+
+MOST_TOLD: Final = 20
+"""Resources whose refusal the control plane is told with the reason."""
 
 REMEDY: Final = "change the policy that asks for it, or run an Envoy that has it"
 
@@ -43,8 +47,12 @@ class Adaptation:
 
     @property
     def objection(self) -> str:
-        """What the control plane is told; empty if there is nothing to object to."""
-        return "; ".join(f"{name}: {why}" for name, why in self.refused.items())
+        """What the control plane is told; empty if there is nothing to object to. istiod takes no message of
+        more than 4 MiB.
+        """
+        first = [f"{name}: {why}" for name, why in islice(self.refused.items(), MOST_TOLD)]
+        more = len(self.refused) - len(first)
+        return "; ".join([*first, f"and {more} more"] if more else first)
 
 
 class Compatibility:
