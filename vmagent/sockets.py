@@ -49,18 +49,26 @@ class EnvoySockets:
         self._servers: list[grpc.aio.Server] = []
         self._ours: dict[Path, int | None] = {}
         """Inodes of the sockets that lead to us; None if somebody was there before we could look."""
+        self._hands = asyncio.Lock()
+        """Whoever makes or takes away sockets has it."""
 
     async def run(self) -> None:
         while True:
-            why = ""
-            for path, handler in self._served.items():
-                ours = self._ours.get(path)
-                if ours is None or _inode(path) != ours:
-                    why = await self._serve(path, handler) or why
-            self._trouble(why)
+            async with self._hands:
+                await self._look()
             await asyncio.sleep(AGAIN)
 
+    async def _look(self) -> None:
+        why = ""
+        for path, handler in self._served.items():
+            ours = self._ours.get(path)
+            if ours is None or _inode(path) != ours:
+                why = await self._serve(path, handler) or why
+        self._trouble(why)
+
     async def drain(self) -> None:
+        # For good: gRPC removes a socket long before its streams have ended, and it shall not be made again.
+        await self._hands.acquire()
         async with Tasks() as tasks:
             for server in self._servers:
                 tasks.start("close-socket", server.stop(DRAIN))

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from tests.flow.xds.machine import until
+from vmagent import sockets
 from vmagent.runtime.lifecycle import Tasks
 from vmagent.sockets import MOST_SERVERS, EnvoySockets
 
@@ -142,6 +143,18 @@ async def test_a_stale_socket_never_stands_in_the_way_of_a_start(path: Path, lef
     async with serving(path):
         while not await answers(path):
             assert time.monotonic() - began < NOTICED
+
+
+async def test_what_a_stop_takes_away_is_not_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC removes the socket at once, and waits for streams that go on, as an Envoy's do."""
+    monkeypatch.setattr(sockets, "AGAIN", 0.001)
+    async with contextlib.AsyncExitStack() as until_it_is_over:
+        async with serving(path) as made:
+            await until(path.exists)
+            call = await until_it_is_over.enter_async_context(stream(path))
+            assert await echoes(call)
+    assert len(made.part._servers) == 1
+    assert not path.exists()
 
 
 CONNECT = """
