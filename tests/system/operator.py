@@ -110,9 +110,9 @@ class Journal:
         return self._host.run(["journalctl", "--no-pager", "--quiet", *arguments], check=False).stdout
 
     def until_said(self, unit: str, *words: str, within: float = 15) -> str:
-        """All it said, once every word is in it."""
+        """All it said, once every word is in it. Without a unit, both."""
         deadline = time.monotonic() + within
-        while not all(word in (told := self.said(unit)) for word in words):
+        while not all(word in (told := self.said(*filter(None, [unit]))) for word in words):
             assert time.monotonic() < deadline, f"{unit} has not said {words}:\n{told}"
             time.sleep(POLL)
         return told

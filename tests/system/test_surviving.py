@@ -126,7 +126,7 @@ def test_a_killed_agent_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
     before, report = held(stage, vm, "`kill -9` of the agent", signalled(stage, vm, "KILL"))
     assert report.badly == {}
     assert report.of("kept") < UNNOTICED
-    assert "Envoy of an earlier agent goes on" in before.journal.said("istio-agent")
+    before.journal.until_said("istio-agent", "Envoy of an earlier agent goes on")
 
 
 def test_a_restart_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
@@ -206,7 +206,7 @@ def test_other_settings_of_envoy_are_taken_over_in_flight(stage: Stage, vm: Syst
 def test_an_agent_that_is_stopped_is_ended_and_nobody_loses_a_request(stage: Stage, vm: SystemdHost) -> None:
     """SIGSTOP: systemd ends what gives no sign of life."""
     before, report = held(stage, vm, "SIGSTOP of the agent", signalled(stage, vm, "STOP"))
-    assert "Failed with result 'watchdog'" in before.journal.said("istio-agent")
+    before.journal.until_said("istio-agent", "Failed with result 'watchdog'")
     assert {
         name: why for name, why in report.lost.items() if "names" not in name and "new-out" not in name
     } == {}
@@ -271,8 +271,8 @@ def test_a_stop_is_told_to_the_mesh_which_loses_nothing(stage: Stage, vm: System
         vm.run(["systemctl", "stop", "istio-agent"])
     ROWS.append(report.row("`systemctl stop istio-agent`, clients of the mesh"))
     assert report.lost == {}
-    said = journal.said()
     order = ("reported unhealthy", "the agent is leaving: taking the rules back", "Envoy ended by")
+    said = journal.until_said("", *order)
     assert [said.index(words) for words in order] == sorted(said.index(words) for words in order), said
     nothing_is_left(stage, vm)
     vm.run(["systemctl", "start", "istio-agent"])
