@@ -1,10 +1,10 @@
 # What a person or CI wants of this tree, as words. The work is done in lab/setup, so that it can be read as a program.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup packagers demo lab deb test check bench proto lock clean
+.PHONY: help setup packagers demo lab deb test test-qemu check bench proto lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Debian packages, locked Python packages, Envoy; quick the second time
 	@lab/setup/setup.sh
@@ -26,6 +26,10 @@ deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 test: ## everything, as CI does, as root
 	@lab/setup/setup.sh packaging machines scripts browser
 	@lab/setup/test.sh format lint types unit package flow netns stories system
+
+test-qemu: ## the story on Debian's own kernel, emulated: five minutes on an idle machine, as root
+	@lab/setup/setup.sh packaging machines qemu
+	@lab/setup/test.sh qemu
 
 check: ## under a minute: format, lint, types, unit and architecture tests
 	@lab/setup/test.sh format lint types unit

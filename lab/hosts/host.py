@@ -19,6 +19,7 @@ from typing import IO, ClassVar, Final
 
 from lab.hosts import sockets
 from lab.hosts.errors import LabError
+from lab.hosts.leftovers import INIT
 from lab.hosts.process import Process, birth, outer_pid, written_down
 from lab.hosts.world import Machine, Places
 
@@ -39,6 +40,12 @@ class Host:
     boots: ClassVar[bool] = False
     """Whether it has a systemd of its own (machine/host.py)."""
 
+    first_process: ClassVar[str] = INIT
+    """The module that its first process runs, or its metal."""
+
+    stands_within: ClassVar[float] = 30.0
+    """Seconds to furnish itself, or to boot; it takes less than one on an idle machine."""
+
     SPACES: ClassVar[tuple[str, ...]] = ("--mount", "--net", "--pid", "--uts")
     """Which namespaces it has of its own, as nsenter's flags."""
 
@@ -46,6 +53,7 @@ class Host:
         self.name = machine.name
         self.address = machine.address
         self.hostname = machine.hostname
+        self._places = places
         self._network = places.network(machine.name)
         self._state = places.host_state(machine.name)
 
@@ -72,7 +80,7 @@ class Host:
     def enter(self, argv: Sequence[str], *, user: str | None = None, cwd: str = "/") -> list[str]:
         """The command line that runs ``argv`` there, for exec by somebody who wants its terminal."""
         entry = ["/usr/bin/nsenter", f"--target={self.pid}", *self.SPACES, "--root", f"--wdns={cwd}", "--"]
-        return [*entry, *_as_user(user), *argv]
+        return [*entry, *as_user(user), *argv]
 
     def run(
         self,
@@ -123,7 +131,7 @@ class Host:
         """Start it as a child of the host's first process; what it prints is appended to ``log``, opened by
         root.
         """
-        command = ["setsid", "--fork", "sh", "-c", _SPAWN, "sh", log, *_as_user(user), *argv]
+        command = ["setsid", "--fork", "sh", "-c", _SPAWN, "sh", log, *as_user(user), *argv]
         done = self.run(command, env=environment(user, env))
         if not done.stdout.strip().isdigit():
             raise LabError(f"{self.name}: {shlex.join(argv)}: not started: {done.stderr.strip()}")
@@ -195,7 +203,7 @@ def environment(user: str | None, more: Mapping[str, str] | None) -> dict[str, s
     return {"PATH": PATH, "LANG": "C.UTF-8", **home, **(more or {})}
 
 
-def _as_user(user: str | None) -> list[str]:
+def as_user(user: str | None) -> list[str]:
     """By name, looked up in the host: its users are not the machine's."""
     if user is None or user == "root":
         return []

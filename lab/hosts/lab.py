@@ -15,20 +15,19 @@ from lab.hosts.errors import LabError
 from lab.hosts.handshake import Starter
 from lab.hosts.host import Host
 from lab.hosts.machine import cgroup
-from lab.hosts.machine.chassis import BOOT_PATIENCE
 from lab.hosts.machine.host import SystemdHost
+from lab.hosts.virtual import layer
+from lab.hosts.virtual.host import VirtualHost
 from lab.hosts.world import AGENT, MACHINES, NETNS, SWITCH, Machine, Places, machine_of
-
-UP_PATIENCE: Final = 30.0
-"""Seconds for all hosts to furnish themselves; it takes less than one on an idle machine."""
 
 TREE: Final = "tree"
 """File in the state directory of a host that boots: which tree."""
 
 
 class Lab:
-    """``machines`` says which hosts boot a Debian of their own, and which tree (machine/tree.py); the others
-    are made of namespaces. What a lab that stands was made of is known without it.
+    """``machines`` says which hosts boot a Debian, and which tree (machine/tree.py; ``kernel`` has its own
+    kernel, virtual/layer.py); the others are made of namespaces. What a lab that stands was made of is known
+    without it.
     """
 
     def __init__(self, name: str = "demo", machines: Mapping[str, str] | None = None) -> None:
@@ -91,8 +90,7 @@ class Lab:
             kernel.new_network(self._places.network(name))
         network.connect(self._places, spaces)
         starters = [self._starter(machine, lock) for machine in self._machines]
-        booting = len(spaces) < len(self._machines)
-        deadline = time.monotonic() + (BOOT_PATIENCE if booting else UP_PATIENCE)
+        deadline = time.monotonic() + max(host.stands_within for host in self.hosts)
         try:
             for starter in starters:
                 starter.wait_until_ready(deadline)
@@ -106,11 +104,11 @@ class Lab:
     def _starter(self, machine: Machine, lock: int) -> Starter:
         state = self._places.host_state(machine.name)
         state.mkdir(parents=True)
-        module, arguments = leftovers.INIT, [self.name, machine.name]
+        host, arguments = self._hosts[machine.name], [self.name, machine.name]
         if machine.tree:
             (state / TREE).write_text(machine.tree)
-            module, arguments = leftovers.CHASSIS, [*arguments, machine.tree]
-        return Starter(self._hosts[machine.name], module, arguments, lock)
+            arguments.append(machine.tree)
+        return Starter(host, host.first_process, arguments, lock)
 
     def _clear(self) -> None:
         # Twice, if the first look came between a process and the one it was about to fork.
@@ -123,6 +121,8 @@ class Lab:
 
 
 def _host(places: Places, machine: Machine) -> Host:
+    if machine.tree == layer.NAME:
+        return VirtualHost(places, machine)
     return (SystemdHost if machine.tree else Host)(places, machine)
 
 

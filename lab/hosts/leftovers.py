@@ -20,7 +20,10 @@ from lab.hosts.world import STATE, Places
 
 INIT: Final = "lab.hosts.init"
 CHASSIS: Final = "lab.hosts.machine.chassis"
-"""The modules that a host's first process runs: of one made of namespaces, of one that boots."""
+COMPUTER: Final = "lab.hosts.virtual.computer"
+"""The modules that a host's first process runs: of one made of namespaces, of one that boots, of one that
+boots a kernel.
+"""
 
 PATIENCE: Final = 10.0
 """Seconds for the kernel to end everything in a host once its first process is killed."""
@@ -76,7 +79,11 @@ def _is_first(entry: Path, networks: set[int]) -> bool:
 def _is_ours(entry: Path, places: Places) -> bool:
     try:
         words = (entry / "cmdline").read_text().split("\0")
-        if words[1:2] != ["-m"] or words[2:3] not in ([INIT], [CHASSIS]) or words[3:4] != [places.lab]:
+        if (
+            words[1:2] != ["-m"]
+            or words[2:3] not in ([INIT], [CHASSIS], [COMPUTER])
+            or words[3:4] != [places.lab]
+        ):
             return False
         return (entry / "root" / places.state.relative_to("/")).samefile(places.state)
     except OSError:  # it has ended meanwhile, or has no place there

@@ -83,6 +83,14 @@ def plug(switch: Path, machine: Machine, pid: int) -> None:
     _batch(Path(f"/proc/{pid}/ns/net"), host_script(machine))
 
 
+def attach(machine: Machine) -> None:
+    """A cable from the switch, whose network the caller is in, to the network card of an emulated machine."""
+    _batch(
+        kernel.OWN_NETWORK,
+        f"tuntap add dev {machine.name} mode tap\nlink set {machine.name} master {BRIDGE} up\n",
+    )
+
+
 def unplug(switch: Path, machine: Machine) -> None:
     _batch(switch, f"link delete {machine.name}\n")
 

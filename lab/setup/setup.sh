@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything a fresh Debian 12 needs to run the tests and the demo. A second run looks, finds it there, and is done.
 #
-#   setup.sh [WORD...]      packaging, machines, scripts, browser: what that needs as well
+#   setup.sh [WORD...]      packaging, machines, qemu, scripts, browser: what that needs as well
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 umask 022
@@ -20,13 +20,15 @@ PACKAGES=(
   groff-base
 )
 
-# Whether to make the trees that the lab's machines boot.
+# Whether to make the trees that the lab's machines boot, and a kernel for one.
 MACHINES=
+KERNEL=
 
 for word in "$@"; do
   case $word in
     packaging) PACKAGES+=(debhelper lintian) ;;
     machines) PACKAGES+=(debootstrap systemd-container) MACHINES=yes ;;
+    qemu) PACKAGES+=(qemu-system-x86 openssh-client e2fsprogs) KERNEL=yes ;;
     browser) PACKAGES+=(chromium-headless-shell fonts-dejavu-core) ;;
     scripts) PACKAGES+=(shellcheck vagrant vagrant-libvirt) ;;
     *) echo "setup: unknown word $word" >&2 && exit 64 ;;
@@ -109,6 +111,11 @@ machines() {
   .venv/bin/python -m lab.hosts.machine.tree
 }
 
+kernel() {
+  say "A kernel that a machine boots"
+  .venv/bin/python -m lab.hosts.virtual.layer
+}
+
 agent() {
   say "The agent, as the package will install it"
   .venv/bin/python -m lab.setup.stage
@@ -121,4 +128,7 @@ project
 agent
 if [[ -n $MACHINES ]]; then
   machines
+fi
+if [[ -n $KERNEL ]]; then
+  kernel
 fi

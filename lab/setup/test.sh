@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what CI runs, in three lanes, and says how many and how long: test.sh KIND...
-# Kinds: format lint types unit flow netns stories package system. All of them run, also after one has failed; the exit status tells.
+# Kinds: format lint types unit flow netns stories package system, and qemu, which CI does without. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -65,6 +65,23 @@ ready_for_system() {
   return "$problems"
 }
 
+# Nor that of a kernel of its own.
+ready_for_qemu() {
+  local problems=0
+  ready_for_netns || problems=1
+  for program in qemu-system-x86_64 ssh ssh-keygen mke2fs dpkg-deb; do
+    if ! PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null; then
+      echo "qemu: $program is missing; lab/setup/setup.sh packaging machines qemu installs it" >&2
+      problems=1
+    fi
+  done
+  if [[ ! -c /dev/net/tun ]]; then
+    echo "qemu: this machine has no /dev/net/tun, the other end of an emulated network card" >&2
+    problems=1
+  fi
+  return "$problems"
+}
+
 run() {
   case $1 in
     format) .venv/bin/ruff format --check . ;;
@@ -75,6 +92,7 @@ run() {
     netns) ready_for_netns && pytest_kind netns tests/netns --ignore=tests/netns/story --ignore=tests/netns/scenarios ;;
     stories) ready_for_netns && pytest_kind stories tests/netns/story tests/netns/scenarios ;;
     system) ready_for_system && pytest_kind system tests/system ;;
+    qemu) ready_for_qemu && pytest_kind qemu tests/qemu ;;
     *) pytest_kind "$1" "tests/$1" ;;
   esac
 }

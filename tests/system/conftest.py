@@ -30,7 +30,7 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """
     tree = _unpacked(package, tmp_path_factory, NEXT)
     bytecode.compile_tree(tree / PROGRAM, tree / "usr/lib/istio-agent")
-    return _packed(tree, NEXT)
+    return packed(tree, NEXT)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def broken_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     substitute(tree / PROGRAM / "daemon.py", r"^import asyncio$", "import asyncio as")
     for compiled in (tree / PROGRAM / "__pycache__").glob("daemon.*"):
         compiled.unlink()
-    return _packed(tree, BROKEN)
+    return packed(tree, BROKEN)
 
 
 def _unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory, version: str) -> Path:
@@ -51,10 +51,10 @@ def _unpacked(package: Path, tmp_path_factory: pytest.TempPathFactory, version: 
     return tree
 
 
-def _packed(tree: Path, version: str) -> Path:
-    packed = tree.with_name(f"istio-agent_{version}_amd64.deb")
-    run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, packed)
-    return packed
+def packed(tree: Path, version: str) -> Path:
+    made = tree.with_name(f"istio-agent_{version}_amd64.deb")
+    run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", tree, made)
+    return made
 
 
 def run(*command: str | Path) -> str:

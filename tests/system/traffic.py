@@ -84,7 +84,7 @@ def traffic(stage: Stage, *, hosts: tuple[str, ...] = ("vm", "client")) -> Itera
 
 
 def _started(stage: Stage, host: str) -> Process:
-    machine = stage.lab.machine(host)
+    machine = stage.lab.host(host)
     machine.copy_in(LOAD, f"{DESK}/load.py")
     machine.run(["rm", "-f", f"{DESK}/load.json"])
     resolver = stage.quietly(host, "awk '/^nameserver/ {print $2; exit}' /etc/resolv.conf").strip()

@@ -16,6 +16,7 @@ import select
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,7 @@ class Chassis:
     def stand(self) -> None:
         """Assembled and booted. Raises OSError or LabError; everything goes with this process then."""
         os.umask(0o022)
-        assemble(self._machine, self._state)
+        assemble(self._machine, self._state, tree.layers(self._machine.tree))
         os.mkfifo(self._state / POWER)
         self._notes.bind(str(self._state / "notify"))
         running = self._switch_on()
@@ -146,23 +147,23 @@ class Chassis:
         return ready
 
 
-def assemble(machine: Machine, state: Path) -> None:
-    """A fresh disk over the tree, with what tells this machine from another."""
+def assemble(machine: Machine, state: Path, layers: Sequence[Path], *, size: str = DISK) -> Path:
+    """A fresh disk over the tree's layers, with what tells this machine from another. Where its files are."""
     kernel.private_mounts()
     disk, root = state / "disk", state / "root"
     for directory in (disk, root):
         directory.mkdir()
-    kernel.mount("lab", str(disk), kind="tmpfs", options=f"mode=0755,size={DISK}")
+    kernel.mount("lab", str(disk), kind="tmpfs", options=f"mode=0755,size={size}")
     for name in ("upper", "work"):
         (disk / name).mkdir()
     lower = []
-    for number, layer in enumerate(tree.layers(machine.tree)):
+    for number, layer in enumerate(layers):
         # The clone's own path may have characters that mean something in a list of layers.
         lower.append(state / f"layer{number}")
         lower[-1].mkdir()
         kernel.mount(str(layer), str(lower[-1]), flags=kernel.BIND)
-    layers = f"lowerdir={':'.join(map(str, lower))},upperdir={disk / 'upper'},workdir={disk / 'work'}"
-    kernel.mount("lab", str(root), kind="overlay", options=layers)
+    laid = f"lowerdir={':'.join(map(str, lower))},upperdir={disk / 'upper'},workdir={disk / 'work'}"
+    kernel.mount("lab", str(root), kind="overlay", options=laid)
     name_it(machine, root)
     (root / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n")
     _set_up_stub(machine, root)
@@ -174,6 +175,7 @@ def assemble(machine: Machine, state: Path) -> None:
     own = Path("/run/systemd")
     own.mkdir(exist_ok=True)
     kernel.mount("lab", str(own), kind="tmpfs", options="mode=0755")
+    return root
 
 
 def _set_up_stub(machine: Machine, root: Path) -> None:

@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 
 from lab.hosts.errors import LabError
 from lab.hosts.host import POLL, Host, environment, recorded
+from lab.hosts.leftovers import CHASSIS
 from lab.hosts.machine.chassis import BOOT_PATIENCE, BOOTED, POWER, console
 from lab.hosts.process import Process, outer_pid
 
@@ -29,6 +30,8 @@ _EXITED, _KILLED, _DUMPED = "1", "2", "3"
 
 class SystemdHost(Host):
     boots: ClassVar = True
+    first_process: ClassVar = CHASSIS
+    stands_within: ClassVar = BOOT_PATIENCE
     SPACES: ClassVar = (*Host.SPACES, "--ipc", "--cgroup")
     _numbers = itertools.count(1)
 
@@ -88,7 +91,7 @@ class SystemdHost(Host):
         """As an operator does it; returns when it has booted. Its disk stays."""
         before = self.pid
         self.run(["systemctl", "reboot"], check=False)
-        self._until_booted(SHUTDOWN_PATIENCE + BOOT_PATIENCE, unlike=before)
+        self._until_booted(SHUTDOWN_PATIENCE + self.stands_within, unlike=before)
 
     def power_off(self) -> None:
         """As an operator does it; returns when it is off."""
@@ -104,10 +107,10 @@ class SystemdHost(Host):
         """Returns when it has booted. Raises LabError if it is on."""
         if self.up:
             raise LabError(f"machine {self.name} is on")
-        deadline = time.monotonic() + BOOT_PATIENCE
+        deadline = time.monotonic() + self.stands_within
         while not self._press():
             self._not_later_than(deadline, "has no power")
-        self._until_booted(BOOT_PATIENCE)
+        self._until_booted(self.stands_within)
 
     def _press(self) -> bool:
         """False as long as nobody watches the button: the last power-off is not over."""

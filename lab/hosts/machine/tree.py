@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -80,19 +81,22 @@ def make() -> None:
     _run(["debootstrap", "--variant=minbase", f"--include={','.join(BASE)}", SUITE, str(base)])
     _inside(base, _PREPARE)
     for flavour, packages in FLAVOURS.items():
-        _install(base, home() / flavour, packages)
+        install((base,), home() / flavour, packages)
     _inside(base, _CLEAN)
     (home() / _DONE).touch()
 
 
-def _install(base: Path, layer: Path, packages: tuple[str, ...]) -> None:
-    """What these packages add to ``base``, in ``layer``."""
-    root, work = home() / "root", home() / "work"
+def install(lower: Sequence[Path], layer: Path, packages: Sequence[str], *, before: str = "") -> None:
+    """What these packages add to the layers ``lower``, in ``layer``; ``before`` is a script for the tree."""
+    root, work = layer.with_name("root"), layer.with_name("work")
     for directory in (root, work, layer):
         directory.mkdir()
-    kernel.mount("lab", str(root), kind="overlay", options=f"lowerdir={base},upperdir={layer},workdir={work}")
+    below = ":".join(map(str, lower))
+    kernel.mount(
+        "lab", str(root), kind="overlay", options=f"lowerdir={below},upperdir={layer},workdir={work}"
+    )
     install = f"apt-get install --yes --no-install-recommends {' '.join(packages)}"
-    _inside(root, f"export DEBIAN_FRONTEND=noninteractive; {install}; {_CLEAN}")
+    _inside(root, f"export DEBIAN_FRONTEND=noninteractive; {before}\n{install}; {_CLEAN}")
     kernel.umount(str(root))
     root.rmdir()
     shutil.rmtree(work)
