@@ -27,7 +27,7 @@ test: ## everything, as CI does, as root
 	@lab/setup/setup.sh packaging machines scripts browser
 	@lab/setup/test.sh format lint types unit package flow netns stories system
 
-test-qemu: ## the story on Debian's own kernel, emulated: five minutes on an idle machine, as root
+test-qemu: ## the story on Debian's own kernel, emulated: some minutes, as root; not part of test
 	@lab/setup/setup.sh packaging machines qemu
 	@lab/setup/test.sh qemu
 

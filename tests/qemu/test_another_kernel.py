@@ -31,7 +31,7 @@ EITHER = "iptables-nft-save; ip6tables-nft-save; iptables-legacy-save; ip6tables
 MORE = 128 << 20
 """Bytes that the unit may have beside what it uses when its memory is limited."""
 
-SLOWLY = 120.0
+SLOWLY = 240.0
 """Seconds for what takes a real processor a few."""
 
 

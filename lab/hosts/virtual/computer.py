@@ -121,8 +121,10 @@ class Computer:
         drive = f"file={self._disk},format=raw,if=virtio"
         card = ["-netdev", f"tap,id=cable,ifname={name},script=no,downscript=no"]
         card += ["-device", f"virtio-net-pci,netdev=cable,mac={mac},romfile="]
-        told = [f"file,id=console,path={self._state / CONSOLE},append=on", "stdio,id=notes,signal=off"]
-        serial = [word for one in told for word in ("-chardev", one, "-serial", f"chardev:{_id(one)}")]
+        lines = {"console": f"file,path={self._state / CONSOLE},append=on", "notes": "stdio,signal=off"}
+        serial = []
+        for line, end in lines.items():
+            serial += ["-chardev", f"{end},id={line}", "-serial", f"chardev:{line}"]
         with (self._state / CONSOLE).open("ab") as complaints:
             running = subprocess.Popen(
                 [*QEMU, *map(str, boot), "-append", KERNEL, "-drive", drive, *card, *serial],
@@ -132,8 +134,12 @@ class Computer:
                 start_new_session=True,
                 preexec_fn=partial(cgroup.enter, self._group),
             )
-        record(self._state / INIT, running.pid)
+        self._record(INIT, running.pid)
         return running
+
+    def _record(self, file: str, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile, which is noticed next
+            record(self._state / file, pid)
 
     def _follow(self, running: "subprocess.Popen[bytes]", deadline: float | None) -> str:
         """Write down what it tells: until it has booted if there is a deadline, else until it ends. The last
@@ -150,14 +156,9 @@ class Computer:
                 return last
             last = line.decode(errors="replace").strip()
             if last == READY:
-                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile, which is noticed next
-                    record(self._state / BOOTED, running.pid)
+                self._record(BOOTED, running.pid)
                 if deadline is not None:
                     return last
-
-
-def _id(chardev: str) -> str:
-    return next(word.removeprefix("id=") for word in chardev.split(",") if word.startswith("id="))
 
 
 def make_disk(machine: Machine, state: Path) -> Path:

@@ -58,6 +58,8 @@ def command(places: Places, state: Path, address: str, argv: Sequence[str]) -> l
         "ControlPath": state / "session",
         "ControlPersist": IDLE,
         "LogLevel": "ERROR",
+        # For who has one.
+        "RequestTTY": "yes",
     }
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     return [
