@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from vmagent.config.addresses import Changes
 from vmagent.config.model import Config
+from vmagent.errors import VmagentError
 from vmagent.runtime.clock import Clock
 
 log = logging.getLogger("agent")
@@ -50,6 +51,7 @@ class Moving:
         self._place = place
         self._moved = moved
         self._clock = clock
+        self._failing = ""
 
     async def run(self) -> None:
         with Changes() as changes:
@@ -62,7 +64,17 @@ class Moving:
         """Nothing is ours."""
 
     async def _look(self) -> None:
-        """Until two looks in a row see the same."""
+        """Until two looks in a row see the same. One that fails is no news, and told once."""
+        try:
+            await self._compare()
+            failing = ""
+        except VmagentError as why:
+            failing = str(why)
+            if failing != self._failing:
+                log.warning("%s; the address stays %s", why, self._config.workload.address)
+        self._failing = failing
+
+    async def _compare(self) -> None:
         seen = await self._place(self._config)
         while seen.workload.ips != self._config.workload.ips:
             await self._clock.sleep(SETTLED)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+from dataclasses import replace
 from typing import Self
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.config import vm
 from vmagent import moving
 from vmagent.config.addresses import Changes
 from vmagent.config.model import Config
+from vmagent.errors import Unavailable
 from vmagent.moving import BETWEEN, Moving
 
 
@@ -74,3 +76,25 @@ async def test_a_thousand_changes_are_heard_of_once() -> None:
             kernel.send(b"a route")
         assert await changes.happened(within=5)
         assert not await changes.happened(within=0.01)
+
+
+async def test_addresses_that_cannot_be_read_for_a_while_are_no_news(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(moving, "Changes", Restless)
+    config = vm.config()
+    there = replace(config, workload=replace(config.workload, ips=("192.168.0.7",)))
+    looks, moved = itertools.count(), asyncio.Event()
+
+    async def place(_: Config) -> Config:
+        if next(looks) < 2:
+            raise Unavailable("this machine's addresses cannot be read: Too many open files")
+        return there
+
+    task = asyncio.create_task(  # noqa: TID251  # as lifecycle does
+        Moving(config, place, lambda _: moved.set(), clock=Clock()).run()
+    )
+    async with asyncio.timeout(10):
+        await moved.wait()
+    task.cancel()
+    assert caplog.text.count("Too many open files; the address stays 192.168.0.204") == 1

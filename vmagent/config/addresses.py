@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from vmagent.errors import Unavailable
+
 _GETLINK, _GETADDR, _DONE, _ERROR = 18, 22, 3, 2
 _REQUEST_DUMP: Final = 0x301
 _IFF_UP, _IFF_LOOPBACK = 0x1, 0x8
@@ -32,14 +34,6 @@ _ROUTED: Final = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 _MOST_AT_ONCE: Final = 10_000
 """Messages; a socket holds some hundred."""
-
-_NO_ROUTE: Final = {
-    errno.ENETUNREACH,
-    errno.EHOSTUNREACH,
-    errno.EADDRNOTAVAIL,
-    errno.EACCES,
-    errno.EAFNOSUPPORT,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +67,21 @@ CONNECT: Final = 1.0
 
 def read(base: Path = Path("/"), *, peers: Iterable[str] = ()) -> Host:
     """The machine as it is now. ``base`` is where Istio's relative paths start; ``peers`` are addresses of
-    the control plane, if they are known.
+    the control plane, if they are known. Raises Unavailable when the kernel cannot be asked.
     """
-    usable, duplicates = _usable()
+    try:
+        usable, duplicates = _usable()
+        routed, towards = (tuple(_sources(targets)) for targets in (_ROUTED.values(), peers))
+        served = _listens(base / CREDENTIAL_SOCKET)
+    except OSError as why:
+        raise Unavailable(f"this machine's addresses cannot be read: {why.strerror}") from why
     return Host(
         name=socket.gethostname(),
         addresses=usable,
-        routed=tuple(_sources(_ROUTED.values())),
-        towards=tuple(_sources(peers)),
+        routed=routed,
+        towards=towards,
         duplicates=duplicates,
-        credential_socket=_listens(base / CREDENTIAL_SOCKET),
+        credential_socket=served,
     )
 
 
@@ -108,7 +107,9 @@ def _usable() -> tuple[tuple[HostAddress, ...], tuple[str, ...]]:
         for body in _dump(sock, _GETLINK):
             _, _, index, flags, _ = struct.unpack_from("=BxHiII", body)
             if flags & _IFF_UP and not flags & _IFF_LOOPBACK:
-                names[index] = _attributes(body[16:]).get(_IFLA_IFNAME, b"").rstrip(b"\0").decode()
+                names[index] = (
+                    _attributes(body[16:]).get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+                )
         for body in _dump(sock, _GETADDR):
             index = struct.unpack_from("=BBBBI", body)[4]
             attributes = _attributes(body[8:])
@@ -158,14 +159,17 @@ def _sources(targets: Iterable[str]) -> Iterator[str]:
     for target in targets:
         family = socket.AF_INET6 if ":" in target else socket.AF_INET
         try:
-            with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-                sock.connect((target, 9))
-                source = str(sock.getsockname()[0])
+            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         except OSError as error:
-            if error.errno not in _NO_ROUTE:
-                raise
-        else:
-            yield source
+            if error.errno == errno.EAFNOSUPPORT:
+                continue
+            raise
+        with sock:
+            try:
+                sock.connect((target, 9))
+            except OSError:
+                continue  # no route: each kind says so by a number of its own, a blackhole by EINVAL
+            yield str(sock.getsockname()[0])
 
 
 class Changes:

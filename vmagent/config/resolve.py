@@ -14,6 +14,7 @@ from vmagent.config import (
     address_choice,
     checks,
     credentials,
+    encodable,
     envfile,
     layers,
     meshfile,
@@ -125,6 +126,7 @@ def _environment(
     paths: Paths, sources: Sources, environ: Mapping[str, str]
 ) -> tuple[Environment, list[Problem]]:
     """Files may refer to the environment, cluster.env also to sidecar.env, which Istio reads before it."""
+    environ, unsendable = encodable.environ(environ)
     sidecar = envfile.parse(sources.sidecar_env or b"", paths.sidecar_env, environ)
     before = {**environ, **{key: entry.value for key, entry in sidecar.values.items()}}
     cluster = envfile.parse(sources.cluster_env or b"", paths.cluster_env, before)
@@ -138,7 +140,7 @@ def _environment(
             layers.from_environment(environ),
         )
     )
-    return environment, [*cluster.problems, *sidecar.problems, *own.problems]
+    return environment, [*unsendable, *cluster.problems, *sidecar.problems, *own.problems]
 
 
 def _nobody(where: str) -> Problem:
@@ -159,7 +161,7 @@ def _documents(paths: Paths, sources: Sources, environment: Environment, pod: po
         mesh=meshfile.parse(sources.mesh or b"", str(paths.mesh)),
         mesh_path=str(paths.mesh),
         inline=meshfile.parse(said.text.encode(), f"{said.origin} (PROXY_CONFIG)", bare=True),
-        annotated=meshfile.parse(annotated.encode(), where, bare=True),
+        annotated=meshfile.parse(annotated.encode(errors="surrogatepass"), where, bare=True),
         annotations=notes,
     )
 
@@ -204,6 +206,10 @@ def _config(
     wrong = [*checks.fields(merged, proxy), *checks.ports(merged, environment, proxy, status)]
     if isinstance(probe, Wrong):
         wrong.append(checks.field(merged, "readinessProbe", str(probe), probe.remedy))
+    if encodable.sendable(who.name):
+        wrong += encodable.told(config.node)
+    else:
+        wrong.append(encodable.host_name(around.host_name))
     return config, wrong
 
 
