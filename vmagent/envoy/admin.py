@@ -154,8 +154,11 @@ def count_active(text: str, own_ports: frozenset[int]) -> int:
 
 
 async def _head(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Status and whether the body comes in chunks."""
-    head = await reader.readuntil(b"\r\n\r\n")
+    """Status and whether the body comes in chunks. Raises ValueError for what is no such head."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        raise ValueError("the answer has more headers than fit") from None
     first, *fields = head.decode("latin-1").lower().split("\r\n")
     words = first.split(" ")
     if len(words) < 2 or not words[0].startswith("http/1.") or not words[1].isdigit():

@@ -123,3 +123,5 @@ def _named(path: Path) -> Iterator[None]:
         raise Misconfigured(
             f"{why.filename or path}: {why.strerror}", hint=f"the agent's user must be able to use {path}"
         ) from why
+    except UnicodeDecodeError as why:
+        raise Misconfigured(f"{path}: byte {why.start} is not UTF-8", hint="save the file as UTF-8") from why

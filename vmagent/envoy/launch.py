@@ -45,7 +45,10 @@ async def spawn(
     ``record`` is called before the program runs. An agent that ends meanwhile leaves nothing behind.
     """
     binary = Path(arguments[0])
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as why:
+        raise refusal(binary, why) from why
     with ours, contextlib.closing(theirs):
         ours.setblocking(False)
         try:

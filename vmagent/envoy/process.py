@@ -41,7 +41,7 @@ class ProcessId:
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
-        """None if there is no such process, or only its remains."""
+        """None if there is none, or only its remains. Raises Unavailable if that cannot be seen."""
         import psutil  # 1.4 MB: not before there is a process to look at
 
         try:
@@ -51,6 +51,8 @@ class ProcessId:
             return cls(pid, round(process.create_time() - psutil.boot_time(), 2))
         except psutil.NoSuchProcess:
             return None
+        except OSError as why:  # too many open files
+            raise Unavailable(f"process {pid} cannot be looked at: {why.strerror}") from why
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -116,7 +118,12 @@ class Running:
             if why.errno in _NO_PROCESS:
                 return None
             raise Unavailable(f"process {process.pid} cannot be watched: {why.strerror}") from why
-        if not process.alive():
+        try:
+            alive = process.alive()
+        except Unavailable:
+            os.close(handle)
+            raise
+        if not alive:
             os.close(handle)
             return None
         return cls(process.pid, handle)

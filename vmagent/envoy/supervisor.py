@@ -199,8 +199,8 @@ class Supervisor:
         return child
 
     def _record(self, heir: Heir, process: ProcessId) -> None:
-        parent = ProcessId.of(heir.parent.pid) if heir.parent else None
         try:
+            parent = ProcessId.of(heir.parent.pid) if heir.parent else None
             self._footprint.record(Record(process, heir.epoch, self._footprint.digest(), parent))
         except VmagentError as why:
             log.warning("a later agent will not recognise this Envoy: %s", why)

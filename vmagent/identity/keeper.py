@@ -15,11 +15,12 @@ from functools import partial
 from typing import Final
 
 from vmagent.errors import Unavailable, VmagentError
-from vmagent.identity import filewatch, keys, rotation, store
+from vmagent.identity import filewatch, rotation, store
 from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import Credential
 from vmagent.identity.introduction import Introduction
 from vmagent.identity.obtaining import Obtaining
+from vmagent.identity.resuming import Resuming
 from vmagent.identity.rootfile import RootFile
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.runtime.clock import Clock, rfc3339
@@ -81,15 +82,16 @@ class Keeper:
         self._roll = roll
         self._renew_at: float | None = None
         self._problem: VmagentError | None = None
+        self._shut = False
         self._said: tuple[str, float] = ("", 0.0)
         self._attempts = 0
         self._failures = 0
         self._saving = asyncio.Lock()
         self._roots = RootFile(config.output_dir, clock=clock)
         self._obtaining = Obtaining(config, introduction, clock=clock)
+        self._resuming = Resuming(config, clock=clock)
 
     async def run(self) -> None:
-        await self._resume()
         while True:
             await self._until_renewal()
             await self._renew()
@@ -124,42 +126,6 @@ class Keeper:
         until = rfc3339(held.not_after)
         return f"the certificate is good until {until} and not renewed yet: {_sentence(self._problem)}"
 
-    # --- from the last run ----------------------------------------------------------------------------------
-
-    async def _resume(self) -> None:
-        """A credential from the last run is used at once, whatever state CA and token are in."""
-        directory = self._config.output_dir
-        if directory is None:
-            return
-        try:
-            found = await asyncio.to_thread(store.load, directory)
-        except OSError as error:
-            log.warning("stored certificate in %s cannot be read: %s", directory, error.strerror)
-            return
-        for stored in found:
-            if credential := await self._judge(stored):
-                # A CA sets NotBefore back; we got it when we wrote it. A copied file may bear any date.
-                received = min(max(stored.received, credential.not_before), self._clock.now())
-                self._take(credential, received)
-                log.info("returned workload certificate from cache\tttl=%s", self._ttl(credential))
-                if stored.unfinished:
-                    await self._save(credential)
-                return
-
-    async def _judge(self, stored: store.Stored) -> Credential | None:
-        try:
-            async with keys.signer() as signer:
-                return await signer.check(
-                    key=stored.key,
-                    chain=stored.chain,
-                    root=stored.root,
-                    spiffe=self._config.spiffe,
-                    now=self._clock.now(),
-                )
-        except VmagentError as problem:
-            log.warning("stored certificate in %s is not used: %s", self._config.output_dir, problem)
-            return None
-
     # --- waiting --------------------------------------------------------------------------------------------
 
     async def _until_renewal(self) -> None:
@@ -185,6 +151,8 @@ class Keeper:
             before = filewatch.look(
                 self._inputs
             )  # before they are read, or a change in between would be missed
+            if await self._have_one_after_all():
+                return
             problem = await self._attempt()
             if problem is None:
                 return
@@ -193,9 +161,20 @@ class Keeper:
             if suited is not kind:
                 kind, delays = suited, suited.delays(self._roll)
             wait = rotation.retry_in(next(delays), now=self._clock.now(), expires=self._expires)
-            if await filewatch.changed(self._inputs, before, within=wait, clock=self._clock):
+            if await self._edited(before, within=wait):
                 delays = kind.delays(self._roll)
                 self._roots_moved()
+
+    async def _edited(self, before: filewatch.Look, *, within: float) -> bool:
+        """False after so many seconds, or as soon as there may be a certificate without an edit."""
+        end = self._clock.monotonic() + within
+        while (left := end - self._clock.monotonic()) > 0:
+            if self._may_resume or self._clock_was_ahead:
+                return False
+            nap = min(left, filewatch.POLL)
+            if await filewatch.changed(self._inputs, before, within=nap, clock=self._clock):
+                return True
+        return False
 
     @property
     def _inputs(self) -> filewatch.Paths:
@@ -207,6 +186,33 @@ class Keeper:
     def _expires(self) -> float | None:
         held = self._credentials.value
         return held.not_after if held else None
+
+    # --- what we have already -------------------------------------------------------------------------------
+
+    @property
+    def _may_resume(self) -> bool:
+        return self._credentials.value is None and self._resuming.worthwhile
+
+    @property
+    def _clock_was_ahead(self) -> bool:
+        """What we hold had expired, and now it has not."""
+        return self._shut and (self._expires or 0.0) > self._clock.now()
+
+    async def _have_one_after_all(self) -> bool:
+        """What we hold, or held in the last run, is used as soon as it can be. True: there is no hurry."""
+        if self._clock_was_ahead:
+            self._open()
+            return True
+        if not self._may_resume:
+            return False
+        found = await self._resuming.credential()
+        if found is None:
+            return False
+        self._take(found.credential, found.received)
+        log.info("returned workload certificate from cache\tttl=%s", self._ttl(found.credential))
+        if found.unfinished:
+            await self._save(found.credential)
+        return True
 
     # --- obtaining ------------------------------------------------------------------------------------------
 
@@ -243,6 +249,10 @@ class Keeper:
             roll=self._roll(),
         )
         self._credentials.publish(credential)
+        self._open()
+
+    def _open(self) -> None:
+        self._shut = False
         self._gate.open()
 
     async def _save(self, credential: Credential) -> None:
@@ -265,10 +275,10 @@ class Keeper:
         """One place says each failure once: the gate while we have nothing, the log while we have
         something."""
         why, expires, now = _sentence(problem), self._expires, self._clock.now()
-        if expires is None:
-            self._gate.close(why)
-        elif expires <= now:
-            self._gate.close(f"our certificate expired at {rfc3339(expires)}; {why}")
+        if expires is None or expires <= now:
+            self._shut = True
+            expired = "" if expires is None else f"our certificate expired at {rfc3339(expires)}; "
+            self._gate.close(f"{expired}{why}")
         elif self._said[0] != why or self._clock.monotonic() - self._said[1] >= REPEAT:
             self._said = (why, self._clock.monotonic())
             log.warning("cannot renew the certificate yet, it is good until %s: %s", rfc3339(expires), why)

@@ -38,19 +38,12 @@ here; -S skips the .pth files, whose work is already done in our sys.path.
 
 @contextlib.asynccontextmanager
 async def signer() -> AsyncIterator["Signer"]:
-    """One child for the block; however the block ends, the child is gone afterwards, and its key with it."""
-    places = dict.fromkeys([str(Path(vmagent.__file__).parents[1]), *filter(None, sys.path)])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *_COMMAND,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PYTHONPATH": ":".join(places)},
-        cwd="/",
-        start_new_session=True,
-        limit=LONGEST_LINE,
-    )
+    """One child for the block; however the block ends, the child is gone afterwards, and its key with it.
+
+    Raises Unavailable where the machine has no room for one: too many processes, too many open files, no
+    memory; or no interpreter, in the middle of an upgrade.
+    """
+    process = await _started()
     try:
         yield Signer(process)
         assert process.stdin is not None
@@ -62,6 +55,26 @@ async def signer() -> AsyncIterator["Signer"]:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def _started() -> asyncio.subprocess.Process:
+    places = dict.fromkeys([str(Path(vmagent.__file__).parents[1]), *filter(None, sys.path)])
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *_COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PYTHONPATH": ":".join(places)},
+            cwd="/",
+            start_new_session=True,
+            limit=LONGEST_LINE,
+        )
+    except OSError as why:
+        raise Unavailable(f"the signer cannot be started: {why.strerror}") from why
+    except RuntimeError as why:  # asyncio waits for each child in a thread; without one nobody would
+        raise Unavailable(f"the signer cannot be started: {why}") from why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

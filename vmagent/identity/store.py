@@ -37,6 +37,11 @@ class Stored:
     unfinished: bool = False
 
 
+def paths(directory: Path) -> tuple[Path, ...]:
+    """Where something of ours may lie."""
+    return tuple(directory / name for name in (KEY, CHAIN, ROOT, _UNFINISHED))
+
+
 def load(directory: Path) -> list[Stored]:
     """What could be ours, newest first; empty on a first start. Raises OSError where files cannot be read."""
     return [found for found in (_unfinished(directory), _set(directory)) if found is not None]

@@ -28,6 +28,12 @@ LARGEST: Final = 64 * 1024
 CLOCKS: Final = 60.0
 """Seconds by which two clocks may differ before anybody is told."""
 
+LATEST: Final = 253_402_300_799
+"""The last second of the year 9999: a later one is counted in other units than seconds."""
+
+_BEGINNINGS: Final = ("nbf", "iat")
+_TIMES: Final = ("exp", *_BEGINNINGS)
+
 REMEDY: Final = "put a fresh istio-token there: `vmagent entry configure` (or istioctl's) writes one"
 
 _HEADER_SAFE = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -80,8 +86,7 @@ def judge(data: bytes, what: str, *, wanted: SpiffeId, now: float) -> Token:
     claims = _claims(text)
     if claims is None:
         return Token(text=text, problem=f"{what} is not a JWT (three parts of base64url, divided by dots)")
-    expires = claims.get("exp")
-    expires = float(expires) if isinstance(expires, int | float) else None
+    expires = _instant(claims.get("exp"))
     if why := _foreign(claims.get("sub"), wanted):
         return Token(text=text, expires=expires, problem=f"{what} {why}", hopeless=True)
     if why := _doubtful(claims, expires, now):
@@ -102,6 +107,13 @@ def _claims(text: str) -> Mapping[str, Any] | None:
     return claims if isinstance(claims, dict) else None
 
 
+def _instant(claim: object) -> float | None:
+    """Epoch seconds; None for what is none, as a number that nobody's calendar has."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float) or not 0 <= claim <= LATEST:
+        return None
+    return float(claim)
+
+
 def _foreign(subject: object, wanted: SpiffeId) -> str:
     """istiod names the certificate after the token, so another one's token never becomes ours."""
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
@@ -114,9 +126,12 @@ def _foreign(subject: object, wanted: SpiffeId) -> str:
 
 
 def _doubtful(claims: Mapping[str, Any], expires: float | None, now: float) -> str:
+    for name in _TIMES:
+        if isinstance(claims.get(name), int | float) and _instant(claims[name]) is None:
+            return f"says of {name} what is no time: it must be seconds since 1970"
     if expires is not None and expires <= now:
         return f"expired at {rfc3339(expires)}; the clock here says {rfc3339(now)}"
-    begins = max((at for at in map(claims.get, ("nbf", "iat")) if isinstance(at, int | float)), default=now)
+    begins = max((at for at in map(_instant, map(claims.get, _BEGINNINGS)) if at is not None), default=now)
     if begins > now + CLOCKS:
         return f"is valid only from {rfc3339(begins)}; the clock here says {rfc3339(now)} (timedatectl)"
     named = claims.get("aud", [])

@@ -150,7 +150,16 @@ async def test_a_process_that_ignores_term_is_killed(tmp_path: Path) -> None:
 
 
 async def test_an_admin_interface_that_talks_nonsense_is_unavailable() -> None:
-    for answer in (b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 503 no\r\n\r\nbusy", b"HTTP/1.1 200 OK\r\n"):
+    for answer in (
+        b"",
+        b"SSH-2.0-x\r\n\r\n",
+        b"HTTP/1.1 503 no\r\n\r\nbusy",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-5\r\n",
+    ):
 
         async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter, say: bytes = answer) -> None:
             writer.write(say)

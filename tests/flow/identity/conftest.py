@@ -29,6 +29,7 @@ class Machine:
     config: IdentityConfig
     said: list[str] = field(default_factory=list)
     credentials: Latest[Credential] = field(default_factory=Latest)
+    clock: SystemClock = field(default_factory=SystemClock)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -47,7 +48,7 @@ class Machine:
 
     def parts(self) -> tuple[Keeper, CertWatch]:
         gate = Gate(open=lambda: self._note("open"), close=self._note)
-        files, clock = CertWatch(clock=SystemClock()), SystemClock()
+        files, clock = CertWatch(clock=SystemClock()), self.clock
         introduction = Introduction(self.config, self.credentials, files, clock=clock)
         return Keeper(self.config, self.credentials, gate, introduction, clock=clock), files
 

@@ -1,3 +1,4 @@
+import base64
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from tests.authority import jwt, service_account_jwt
 from vmagent.identity.spiffe import SpiffeId
 from vmagent.identity.token import LARGEST, Token, judge, read
+from vmagent.runtime.clock import rfc3339
 
 NOW = 1_700_000_000.0
 VM = SpiffeId(trust_domain="cluster.local", namespace="istio-demo", service_account="vm")
@@ -110,3 +112,38 @@ def test_a_token_from_the_future_names_the_clock_and_is_sent_all_the_same(claim:
 def test_clocks_that_differ_by_seconds_are_no_problem() -> None:
     token = judge(jwt(aud="istio-ca", iat=NOW + 30).encode(), "the token T", wanted=VM, now=NOW)
     assert token.problem == ""
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1" + "0" * 400,
+        "1e400",
+        "NaN",
+        "-1e300",
+        "-1",
+        str(int(NOW) * 1000),
+        str(int(NOW) * 10**9),
+        "-Infinity",
+    ],
+)
+def test_a_time_that_no_calendar_has_is_said_and_left_to_the_ca(claim: str, number: str) -> None:
+    """Whoever counts in milliseconds, or was made to crash us."""
+    payload = base64.urlsafe_b64encode(f'{{"aud":"istio-ca","{claim}":{number}}}'.encode()).decode()
+    token = judged(f"x.{payload.rstrip('=')}.y")
+    assert token.problem == f"the token T says of {claim} what is no time: it must be seconds since 1970"
+    assert token.expires is None
+    assert token.text
+    assert not token.hopeless
+
+
+def test_the_last_second_that_has_a_date_is_a_time() -> None:
+    token = judged(jwt(aud="istio-ca", exp=253_402_300_799))
+    assert token.problem == ""
+    assert token.expires is not None
+    assert rfc3339(token.expires) == "9999-12-31T23:59:59Z"
+
+
+def test_yes_is_no_time() -> None:
+    assert judged(jwt(aud="istio-ca", exp=True)).expires is None
