@@ -40,7 +40,7 @@ class SotwAsks:
 
     def first(self, kind: Kind) -> Ask:
         kind.begun = True
-        return Ask(kind.url, _names(kind), kind.accepted)
+        return Ask(kind.url, _names(kind), "" if kind.unsure else kind.accepted)
 
     def changed(self, kind: Kind, before: Wanted) -> Ask | None:
         if kind.whole and before:
@@ -90,7 +90,7 @@ def _claim(kind: Kind) -> Mapping[str, str]:
     """What Envoy has and runs with, by name, with its version. istiod gives no versions and looks at the
     names, to say which of them are no more.
     """
-    if not kind.held.proven:
+    if not kind.held.proven or kind.unsure:
         return {}
     versions = {name: piece.version for name, piece in kind.held.good.items()}
     size = sum(len(name) + len(version) for name, version in versions.items())

@@ -107,9 +107,18 @@ class Hub:
         """Whether something is served that the control plane has not confirmed since the start."""
         return self._session.restored
 
+    @property
+    def settled(self) -> bool:
+        """Whether Envoy has accepted something of everything since the start."""
+        return self._session.settled
+
+    @property
+    def wanting(self) -> bool:
+        """Whether agent or Envoy wait for something that an earlier ``picture`` may have."""
+        return self._session.wanting
+
     def restore(self, sections: tuple[Section, ...]) -> None:
-        """What an earlier ``picture`` had. Only for as long as the control plane has not said anything."""
-        assert not self.responses, "the control plane is the one that knows"
+        """What an earlier ``picture`` had, where the control plane has not said it in this life."""
         self._handle(Restored(sections))
         self._see_whether_complete()
 

@@ -72,6 +72,11 @@ class Kind:
         return self.url in types.WHOLE
 
     @property
+    def unsure(self) -> bool:
+        """What Envoy has of it is about to become what came from disk: nobody is told what that is."""
+        return self.restored and bool(self.held.doubted)
+
+    @property
     def offered(self) -> Mapping[str, Piece]:
         """What is held of what is wanted."""
         held = self.held.pieces

@@ -13,7 +13,6 @@ streams, and Envoy's stream outlives several.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from vmagent.xds import types
 from vmagent.xds.asks import DeltaAsks, SotwAsks
@@ -42,10 +41,7 @@ from vmagent.xds.messages import (
     UpstreamOpened,
     Verdict,
 )
-from vmagent.xds.restoring import put_back, taken
-
-LEADERS: Final = {types.ENDPOINT: types.CLUSTER, types.ROUTE: types.LISTENER}
-"""What waits in Envoy until the other has come: a changed cluster for its endpoints."""
+from vmagent.xds.restoring import put_back, settled, taken, wanting
 
 
 class Session:
@@ -118,6 +114,16 @@ class Session:
         """Whether something of it is still what the last run left."""
         return any(kind.restored and kind.wanted for kind in self._kinds.values())
 
+    @property
+    def settled(self) -> bool:
+        """Whether Envoy has accepted something of everything: it needs nothing more to start."""
+        return settled(self._exchange, self._wildcards)
+
+    @property
+    def wanting(self) -> bool:
+        """Whether somebody here waits for what nobody has said, and what was kept may help."""
+        return wanting(self._exchange, self._wildcards)
+
     def arrived(self, type_url: str) -> bool:
         """Whether the control plane ever answered for this type."""
         return type_url in self._kinds and self._kinds[type_url].arrived
@@ -153,7 +159,7 @@ class Session:
 
     def _leader_is_still(self, kind: Kind) -> bool:
         """Whether what this type waits for has come after the reconnect, and was the same as before."""
-        leader = self._kinds.get(LEADERS.get(kind.url, ""))
+        leader = self._kinds.get(types.LEADERS.get(kind.url, ""))
         return leader is None or not (leader.catching_up or leader.stirred)
 
     def _judged(self, verdict: Verdict) -> list[Command]:

@@ -18,6 +18,11 @@ WHOLE = frozenset({CLUSTER, LISTENER})
 OWN = frozenset({NAME_TABLE})
 """Consumed by the agent, never forwarded to Envoy."""
 
+LEADERS = {ENDPOINT: CLUSTER, ROUTE: LISTENER}
+"""What waits in Envoy until the other has come: a changed cluster for its endpoints, a listener for its
+routes.
+"""
+
 NEVER_ENVOYS = OWN | {HEALTH, ""}
 """What Envoy has no say in, whatever it asks."""
 

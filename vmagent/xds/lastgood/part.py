@@ -4,8 +4,9 @@ Owns:      the two moments: some seconds after Envoy has accepted something new,
            control plane answers.
 Does not:  know the file (disk.py), or what is whole (xds/restoring.py).
 Surprise:  a control plane that is there is always waited for first: what it says now is better than what it
-           said yesterday. And nothing is taken from disk before there is a certificate that is valid: without
-           one nobody would believe us.
+           said yesterday. One that goes before it has said everything is helped out, as often as it does
+           that, until Envoy has started. And nothing is taken from disk before there is a certificate that is
+           valid: without one nobody would believe us.
 """
 
 import asyncio
@@ -124,14 +125,26 @@ class LastGood:
         await self._identified()
         self._missed.clear()
         await happens(self._missed, within=PATIENCE)
-        if self._hub.responses:
-            return
+        while not self._hub.settled:
+            self._missed.clear()
+            if self._hub.wanting and not await self._put_back():
+                return
+            await self._missed.wait()
+
+    async def _put_back(self) -> bool:
+        """False: there is nothing to put back, now or later."""
         found = await self._found()
-        if found is None or self._hub.responses:
-            return
+        if found is None:
+            return False
+        if not self._hub.wanting:
+            return True
+        before = self._hub.restored
         self._seen = found.seen
         self._hub.restore(found.kept.sections)
-        log.warning("the control plane has not answered: serving last known good, %s", said(self.age or 0.0))
+        if self._hub.restored and not before:
+            missing = "has not said everything" if self._hub.responses else "has not answered"
+            log.warning("the control plane %s: serving last known good, %s", missing, said(self.age or 0.0))
+        return True
 
     async def _identified(self) -> None:
         async for credential in self._credentials.changes():
@@ -191,11 +204,18 @@ class LastGood:
             return
         kept = Kept(owner=self._config.owner, sections=sections)
         now = self._clock.monotonic()
-        if await self._quietly(self._disk.save, kept, self._contact or self._clock.now()):
+        if await self._quietly(self._disk.save, kept, self._last_there):
             self._saved, self._confirmed_at = acceptances, now
             self._next_at = now + codec.size(kept) / SLOWEST
         else:
             self._next_at = now + AGAIN
+
+    @property
+    def _last_there(self) -> float:
+        """One that went before it had said everything makes nothing newer that it has not said."""
+        if self._seen is not None and self._hub.restored and not self._hub.connected:
+            return self._seen
+        return self._contact or self._clock.now()
 
     async def _quietly(self, act: Callable[..., object], *arguments: object) -> bool:
         """A disk that is full or read-only costs this, and nothing else; it is said once."""

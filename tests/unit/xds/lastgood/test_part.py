@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -150,6 +151,61 @@ async def test_one_that_says_nothing_is_not_waited_for_for_long(
         life.hub.open_upstream(delta=True)
         life.credentials.publish(credential(left=60))
         await until(lambda: life.hub.complete.value)
+
+
+async def test_one_that_goes_after_its_first_answer_is_helped_out_each_time(tmp_path: Path) -> None:
+    await kept(tmp_path)
+    aged(tmp_path, 600)
+    async with Life(tmp_path).running() as life:
+        life.credentials.publish(credential(left=60))
+        await asyncio.sleep(0)
+        for nonce in ("c", "d"):
+            stream = life.hub.open_upstream(delta=True)
+            life.hub.from_upstream(stream, update(CDS, nonce, {"web": "w@2"}))
+            life.hub.close_upstream(stream)
+            life.part.missed()
+            await until(lambda: life.hub.complete.value)
+        assert life.part.age is not None
+        assert life.part.age >= 600
+        assert life.hub.restored, "of listeners it has not said anything"
+
+
+async def test_what_it_did_not_say_to_the_end_does_not_make_what_was_kept_newer(tmp_path: Path) -> None:
+    await kept(tmp_path)
+    aged(tmp_path, 600)
+    before = Disk(tmp_path, {}).path.stat()
+    async with Life(tmp_path).running() as life:
+        life.credentials.publish(credential(left=60))
+        await asyncio.sleep(0)
+        stream = life.hub.open_upstream(delta=True)
+        life.hub.from_upstream(stream, update(CDS, "c", {"web": "w@2"}))
+        life.hub.close_upstream(stream)
+        life.part.missed()
+        await until(lambda: life.hub.restored)
+        await life.said()
+        life.hub.close_upstream(life.control_plane or stream)
+        await until(lambda: life.disk.path.stat().st_ino != before.st_ino)
+        await some_looks()
+    assert life.disk.path.stat().st_mtime == before.st_mtime
+    assert _version(life.disk) == "2", "what it said is kept"
+
+
+async def test_once_envoy_has_started_nothing_is_put_back_any_more(tmp_path: Path) -> None:
+    await kept(tmp_path)
+    async with Life(tmp_path).running() as life:
+        life.credentials.publish(credential(left=60))
+        await life.said(update(CDS, "c", {"web": "w@2"}), update(LDS, "d"))
+        assert life.hub.settled
+        for _ in range(3):
+            life.part.missed()
+            await some_looks()
+        assert not life.hub.restored
+
+
+def aged(directory: Path, seconds: float) -> None:
+    path = Disk(directory, {}).path
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
 
 
 async def test_an_expired_certificate_gives_nothing(tmp_path: Path) -> None:
