@@ -30,7 +30,6 @@ from vmagent.capture.manifest import Manifest, Written
 from vmagent.capture.plan import Plan, plan, render
 from vmagent.capture.rule import TABLES, Family, Rule, chains
 from vmagent.capture.undo import Step, unobserved
-from vmagent.errors import VmagentError
 
 log = logging.getLogger("capture")
 
@@ -70,7 +69,9 @@ def apply(
     origins: Mapping[str, str] | None = None,
     step: Step = unobserved,
 ) -> Applied:
-    """Raises Misconfigured before anything is touched, Unavailable with nothing left behind."""
+    """Raises Misconfigured, and Unavailable, before the first write with everything as it was, later with
+    nothing of ours left behind.
+    """
     wanted = preview(env, directory, origins=origins)
     if isinstance(wanted, str):
         removed = undo.remove(directory)
@@ -82,9 +83,10 @@ def apply(
         if known and work.intact(known):
             return Applied(changed=False, tools=tools, notes=wanted.plan.notes)
         changes = work.changes(known)
+        intent = work.intend(known)
         try:
-            work.write(known, changes)
-        except VmagentError:
+            work.write(intent, changes)
+        except BaseException:  # whatever it was: half of the rules are worse than none
             undo.remove_locked(directory)
             raise
     return Applied(changed=True, tools=tools, notes=wanted.plan.notes)
@@ -116,10 +118,13 @@ class _Work:
             changes[family] = diff.replace(rules, self._backend.read(family), _owned(known, family))
         return changes
 
-    def write(self, known: Manifest | None, changes: Mapping[Family, tuple[Change, ...]]) -> None:
+    def intend(self, known: Manifest | None) -> Manifest:
         self._step("intend")
         intent = self._intent(known)
         manifest.store(self._directory, intent)
+        return intent
+
+    def write(self, intent: Manifest, changes: Mapping[Family, tuple[Change, ...]]) -> None:
         self._step("hold")
         hold = conntrack.hold(self._tools, tuple(self._plan.families))
         if intent.passthrough6 and "ipv6" in self._plan.families and not loopback.present():

@@ -4,7 +4,10 @@ not stay in memory.
 Owns:      starting it, its limit in time, and which of its words may be published.
 """
 
+import contextlib
 import logging
+import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,21 +42,35 @@ class Failure:
 
 def attempt(command: Sequence[str]) -> Failure | None:
     """None if it went well."""
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
+        child = subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, errors="replace", process_group=0
         )
-    except subprocess.TimeoutExpired:
-        why = f"capture apply did not finish within {PATIENCE:g} s"
-        return Failure(public=why, private=why)
     except OSError as error:
         why = f"{command[0]}: {error.strerror}"
         return Failure(public=why, private=why)
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    if done.returncode != 0:
-        meaning = MEANINGS.get(done.returncode, f"exit status {done.returncode}")
+    with child:
+        try:
+            said = "".join(child.communicate(timeout=PATIENCE))
+        except subprocess.TimeoutExpired:
+            _end(child.pid)
+            why = f"capture apply did not finish within {PATIENCE:g} s"
+            return Failure(public=why, private=why)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if child.returncode != 0:
+        _end(child.pid)
+        meaning = MEANINGS.get(child.returncode, f"exit status {child.returncode}")
         public = f"capture apply failed ({meaning}); its log says why: journalctl -u istio-capture"
         return Failure(public=public, private="; ".join(lines[-3:]) or public)
     for line in lines:
         log.info("%s", line)
     return None
+
+
+def _end(group: int) -> None:
+    """Of an apply that was killed an iptables may be left that waits for its lock: it would write after the
+    rules were taken back. Each of them changes all or nothing.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

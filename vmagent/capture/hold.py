@@ -8,9 +8,7 @@ Does not:  read settings: apply runs as a child, so that what it loads (yaml, py
 
 import logging
 import os
-import select
 import shlex
-import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from typing import Final
 
 from vmagent.capture import flavour, manifest, privilege, timing, undo, verify
 from vmagent.capture.attempt import attempt
+from vmagent.capture.signals import Stop
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
 from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.runtime import files, logs, readiness
@@ -107,7 +106,7 @@ class Holder:
         gates = files.directory(options.directory / "gates", mode=0o755)
         self._gate = Readiness("capture", directory=gates)
         self._gate.changed = self._tell
-        self._stop = _Stop()
+        self._stop = Stop()
         known = manifest.load(options.directory)
         self._watch = Watch(captured=known is not None, now=timing.monotonic())
         self._port = known.outbound_port if known else 0
@@ -219,9 +218,13 @@ class Holder:
         if failure is not None:
             delay = self._watch.failed(now)
             log.error("capture apply failed, next try in %.0f s: %s", delay, failure.private)
+            if known is not None and known.state == "applied":
+                return  # nothing was touched
             if known is None:
                 self._watch.removed(now)
-                self._gate_waits(self._obstacle or failure.public)
+            else:
+                self._watch.interrupted()
+            self._gate_waits(self._obstacle or failure.public)
             return
         self._port = known.outbound_port if known else 0
         self._watch.applied(now)
@@ -246,11 +249,14 @@ class Holder:
 
     def _let_go(self, seen: Seen) -> None:
         """While the agent only stops nothing is amiss."""
+        in_part, level, why = self._watch.in_part, logging.WARNING, "no agent answers names"
         if seen.leaving:
-            log.info("the agent is leaving: taking the rules back, traffic goes direct")
-        else:
-            gone = "Envoy takes no connections" if not seen.envoy else "no agent answers names"
-            log.warning("%s: taking the rules back, traffic goes direct", gone)
+            level, why = logging.INFO, "the agent is leaving"
+        elif in_part:
+            why = "only a part of the rules may have been written"
+        elif not seen.envoy:
+            why = "Envoy takes no connections"
+        log.log(level, "%s: taking the rules back, traffic goes direct", why)
         try:
             undo.remove(self._options.directory)
         except Unavailable as error:
@@ -258,7 +264,8 @@ class Holder:
             self._stop.wait(RETRY_REMOVAL)
             return
         self._watch.removed(timing.monotonic())
-        self._gate_waits("the agent is leaving" if seen.leaving else "the agent or Envoy is not running")
+        if seen.leaving or not in_part:  # else it says why apply failed
+            self._gate_waits("the agent is leaving" if seen.leaving else "the agent or Envoy is not running")
 
 
 def _accepts(port: int) -> bool:
@@ -267,30 +274,3 @@ def _accepts(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-class _Stop:
-    """SIGTERM and SIGINT ask once; what is under way is finished, the rest is bounded. SIGQUIT, which systemd
-    sends for a restart, asks to go and leave the rules to the next process. SIGHUP and SIGUSR1, as who
-    rotates logs sends them, change nothing: there is no file of ours to open again.
-    """
-
-    def __init__(self) -> None:
-        self.asked = self.stays = False
-        self._reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, self._heard)
-        for number in (signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, self._ignored)
-
-    def _heard(self, number: int, _frame: object) -> None:
-        self.stays = number == signal.SIGQUIT
-        self.asked = True
-
-    def _ignored(self, number: int, _frame: object) -> None:
-        """A handler and not SIG_IGN, which children would inherit."""
-
-    def wait(self, seconds: float) -> None:
-        if not self.asked and select.select([self._reader], [], [], seconds)[0]:
-            os.read(self._reader, 64)

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from vmagent.capture.flavour import Tools
 from vmagent.capture.rule import FAMILIES, Family
+from vmagent.errors import Unavailable
 from vmagent.runtime import files
 from vmagent.runtime.places import CAPTURE_RUN
 
@@ -74,10 +75,16 @@ def load(directory: Path) -> Manifest | None:
 
 
 def store(directory: Path, manifest: Manifest) -> None:
-    """World-readable: it holds no secret, and ``capture show`` needs no root."""
-    files.directory(directory, mode=0o755)
+    """World-readable: it holds no secret, and ``capture show`` needs no root. Raises Unavailable if it cannot
+    be written, as on a full disk; what was there before is there still.
+    """
+    path = directory / "manifest.json"
     text = json.dumps(encode(manifest), indent=1)
-    files.write(directory / "manifest.json", text.encode() + b"\n", mode=0o644)
+    try:
+        files.directory(directory, mode=0o755)
+        files.write(path, text.encode() + b"\n", mode=0o644)
+    except OSError as why:
+        raise Unavailable(f"{path} cannot be written: {why.strerror}", hint=f"df {directory}") from why
 
 
 def forget(directory: Path) -> None:

@@ -61,9 +61,13 @@ class Watch:
     def __init__(self, *, captured: bool, now: float) -> None:
         """``captured``: rules of an earlier process are there already."""
         self.captured = captured
+        self.in_part = False
+        """An apply ended between its first write and its last, as one that is killed does."""
         self.is_dismissed = False
         self._began = now
         self._gates_open = False
+        self._due = False
+        """Captured, but not yet as it should be: settings may be others, or an apply failed."""
         self._no_envoy_since: float | None = None
         self._no_agent_since: float | None = None
         self._verify_at = now
@@ -74,16 +78,18 @@ class Watch:
         opened = not seen.waiting and not self._gates_open
         self._gates_open = not seen.waiting
         if opened:
+            self._due = True
             self._retry_at = seen.now
         if self.is_dismissed:
             return Action.WAIT
         if seen.leaving:
             return Action.REMOVE if self.captured else Action.WAIT
-        if self._abandoned(seen):
+        if self._abandoned(seen) or self.in_part:
             return Action.REMOVE
-        if not seen.waiting and (opened or not self.captured) and seen.now >= self._retry_at:
+        if not seen.waiting and (self._due or not self.captured) and seen.now >= self._retry_at:
             return Action.APPLY
-        if self.captured and seen.now >= self._verify_at:
+        # What a look finds is mended by an apply: one that fails is not tried sooner for that.
+        if self.captured and seen.now >= max(self._verify_at, self._retry_at):
             self._verify_at = seen.now + VERIFY_EVERY
             return Action.VERIFY
         return Action.WAIT
@@ -97,6 +103,7 @@ class Watch:
 
     def applied(self, now: float) -> None:
         self.captured = True
+        self._due = False
         self._verify_at = now + VERIFY_EVERY
         self._delays = RETRY.delays()
 
@@ -104,11 +111,17 @@ class Watch:
         """An apply failed; it is tried again after as many seconds as this says."""
         delay = next(self._delays)
         self._retry_at = now + delay
-        self._gates_open = self._gates_open and not self.captured
+        self._due = True
         return delay
 
+    def interrupted(self) -> None:
+        """The apply that failed has left rules, nobody knows how many of them: they go, as they do when an
+        apply fails that lives to see it, and until they are gone nothing else is done.
+        """
+        self.captured = self.in_part = True
+
     def removed(self, now: float) -> None:
-        self.captured = False
+        self.captured = self.in_part = False
         self._no_envoy_since = self._no_agent_since = None
         self._began = now
 

@@ -1,5 +1,9 @@
-"""Runs one capture command inside a test machine; can kill itself before any step, as a power cut would."""
+"""Runs one capture command inside a test machine. Before any step it can kill itself, as a power cut would,
+or find the disk full that the manifest lies on.
+"""
 
+import errno
+import itertools
 import json
 import logging
 import os
@@ -24,9 +28,29 @@ def dying(at: int) -> Step:
     return step
 
 
+def filling(directory: Path, before: str) -> Step:
+    def step(name: str) -> None:
+        if name == before:
+            fill(directory)
+
+    return step
+
+
+def fill(directory: Path) -> None:
+    """Of a file system that is small: not even an empty file may be had afterwards."""
+    for number in itertools.count():
+        try:
+            (directory / f"filler-{number}").write_bytes(b"x" * 4096)
+        except OSError as why:
+            if why.errno != errno.ENOSPC:
+                raise
+            return
+
+
 def main(verb: str, directory: str, env: str = "{}", at: str = "-1") -> int:
     logging.basicConfig(level=logging.INFO)
-    where, step = Path(directory), dying(int(at))
+    where = Path(directory)
+    step = filling(where, at.removeprefix("full:")) if at.startswith("full:") else dying(int(at))
     try:
         match verb:
             case "apply":

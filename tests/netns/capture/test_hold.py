@@ -17,6 +17,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.netns.capture.machine import PEER, Echo, Machine
+from tests.netns.capture.test_leftovers import MOST_STEPS
+from vmagent.capture.watch import RETRY
 from vmagent.runtime.places import GATES
 from vmagent.runtime.readiness import Readiness
 
@@ -49,10 +51,15 @@ class Agent:
             self._lock.close()
 
 
+def driver(machine: Machine, *, die_at: int = -1) -> str:
+    """The command line of an apply; ``die_at``: the step before which it is killed."""
+    what = ("apply", str(machine.run_directory), json.dumps(machine.env), str(die_at))
+    return shlex.join((sys.executable, "-m", "tests.netns.capture.driver", *what))
+
+
 @contextlib.contextmanager
-def holding(machine: Machine, agent: Agent) -> Iterator["subprocess.Popen[str]"]:
-    driver = (sys.executable, "-m", "tests.netns.capture.driver", "apply")
-    apply = shlex.join((*driver, str(machine.run_directory), json.dumps(machine.env)))
+def holding(machine: Machine, agent: Agent, apply: str = "") -> Iterator["subprocess.Popen[str]"]:
+    apply = apply or driver(machine)
     code = (
         "import logging, sys; from vmagent.capture.hold import hold;"
         "logging.basicConfig(level=logging.INFO, format='%(message)s'); sys.exit(hold(sys.argv[1:]))"
@@ -141,6 +148,47 @@ def test_traffic_goes_direct_when_agent_and_envoy_are_dead_and_not_before(
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=SOON)
     assert said.count("Envoy takes no connections: taking the rules back") == 1
+
+
+def test_what_an_apply_that_was_killed_has_left_goes_wherever_it_died(machine: Machine, agent: Agent) -> None:
+    """And goes although agent and Envoy are away for good by then."""
+    before = machine.comparable()
+    agent.open()
+    for step in range(MOST_STEPS):
+        agent.live()
+        with holding(machine, agent, driver(machine, die_at=step)) as process:
+            wait_until(lambda: gate(machine) == "open" or "capture apply failed" in gate(machine), "an apply")
+            agent.die()
+            if gate(machine) == "open":
+                assert step > 3
+                return
+            wait_until(lambda: gate(machine) == "waiting: config: the agent is not running", "noticing that")
+            wait_until(lambda: machine.comparable() == before, f"removal of what step {step} left")
+            assert not (machine.run_directory / "manifest.json").exists()
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=SOON)
+        assert ("only a part of the rules may have been written" in said) == (step > 0)
+    pytest.fail("apply never ended")
+
+
+def test_an_apply_that_keeps_failing_while_captured_is_tried_at_growing_intervals(
+    machine: Machine, world: Echo, agent: Agent, tmp_path: Path
+) -> None:
+    broken, tried = tmp_path / "broken", tmp_path / "tried"
+    script = f"test ! -e {broken} || {{ echo . >>{tried}; exit 78; }}; exec {driver(machine)}"
+    machine.apply()
+    broken.touch()
+    agent.live()
+    agent.open()
+    with holding(machine, agent, shlex.join(("sh", "-c", script))) as process:
+        wait_until(tried.exists, "the first try")
+        took = wait_until(lambda: tried.read_text().count(".") >= 3, "further tries")
+        assert took > RETRY.first  # half of 1 s and half of 2 s
+        assert captured(machine)
+        broken.unlink()
+        wait_until(lambda: gate(machine) == "open", "an apply that works")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SOON)
 
 
 def test_rules_stay_for_the_next_process_when_systemd_restarts_the_unit(

@@ -4,12 +4,15 @@ died.
 
 import itertools
 import json
+import shlex
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.netns.capture.foreign import DOCKER, NOBODY, UFW
 from tests.netns.capture.machine import Machine, answer
 
@@ -110,6 +113,39 @@ def test_death_between_any_two_steps_of_apply_leaves_nothing_behind(machine: Mac
             assert step > 3
             return
     pytest.fail("apply never ended")
+
+
+def on_a_small_disk(machine: Machine, *commands: tuple[str, dict[str, str], str]) -> str:
+    """Verb, settings and step, one after the other; what they said, and the status of each."""
+    driver = f"{sys.executable} -m tests.netns.capture.driver"
+    script = [f"mkdir -p {machine.run_directory}", f"mount -t tmpfs -o size=256k x {machine.run_directory}"]
+    for verb, env, step in commands:
+        settings = shlex.quote(json.dumps({**machine.env, **env}))
+        script.append(f"{driver} {verb} {machine.run_directory} {settings} {step} 2>&1; echo status $?")
+    argv = machine.inside("sh", "-c", "\n".join(script))
+    return subprocess.run(argv, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def test_a_disk_that_is_full_when_the_rules_are_in_costs_the_rules_and_leaves_nothing(
+    machine: Machine,
+) -> None:
+    load(machine, DOCKER)
+    before = machine.comparable()
+    said = on_a_small_disk(machine, ("apply", A, "full:record"), ("verify", A, "-1"))
+    assert "manifest.json cannot be written: No space left on device" in said
+    assert "status 75" in said
+    assert '{"captured": false, "drift": []}' in said
+    assert machine.comparable() == before
+
+
+def test_a_disk_that_was_full_before_leaves_the_rules_that_stand(machine: Machine) -> None:
+    machine.apply(**A)
+    wanted = machine.comparable()
+    machine.remove()
+    said = on_a_small_disk(machine, ("apply", A, "-1"), ("apply", B, "full:intend"), ("verify", B, "-1"))
+    assert "manifest.json cannot be written: No space left on device" in said
+    assert '{"captured": true, "drift": []}' in said
+    assert sorted(machine.comparable().splitlines()) == sorted(wanted.splitlines())
 
 
 def test_death_between_any_two_steps_of_a_change_leaves_nothing_behind(machine: Machine) -> None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ def test_an_apply_that_cannot_be_started_is_told_by_its_name() -> None:
     assert failure is not None
     assert failure.public == "/nowhere/vmagent: No such file or directory"
     assert attempt(("true",)) is None
+
+
+@pytest.mark.effects
+def test_what_an_apply_that_was_killed_had_started_ends_with_it(tmp_path: Path) -> None:
+    """An iptables that waits for its lock would write after the rules were taken back."""
+    told = tmp_path / "pid"
+    failure = attempt(("sh", "-c", f"sleep 600 >/dev/null 2>&1 & echo $! >{told}; kill -KILL $$"))
+    assert failure is not None
+    assert "exit status -9" in failure.public
+    deadline = time.monotonic() + 20
+    while running(int(told.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.effects

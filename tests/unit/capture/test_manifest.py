@@ -7,6 +7,7 @@ import pytest
 from vmagent.capture import manifest
 from vmagent.capture.flavour import Tools
 from vmagent.capture.manifest import Manifest, Written
+from vmagent.errors import Unavailable
 
 SOME = Manifest(
     state="applied",
@@ -57,3 +58,12 @@ def test_forgetting_twice_is_forgetting_once(tmp_path: Path) -> None:
     manifest.forget(tmp_path)
     manifest.forget(tmp_path)
     assert manifest.load(tmp_path) is None
+
+
+@pytest.mark.effects
+def test_a_disk_that_takes_no_more_is_told_with_the_file_and_leaves_what_was_there(tmp_path: Path) -> None:
+    manifest.store(tmp_path, SOME)
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(Unavailable, match=r"manifest\.json cannot be written: Not a directory"):
+        manifest.store(tmp_path / "a file" / "capture", SOME)
+    assert manifest.load(tmp_path) == SOME

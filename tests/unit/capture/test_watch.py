@@ -1,6 +1,8 @@
 """Transcripts: what is seen goes in, beside it what must be done."""
 
-from vmagent.capture.watch import AWAY, FAST, FAST_FOR, GRACE, SLOW, VERIFY_EVERY, Action, Seen, Watch
+from itertools import pairwise
+
+from vmagent.capture.watch import AWAY, FAST, FAST_FOR, GRACE, RETRY, SLOW, VERIFY_EVERY, Action, Seen, Watch
 
 
 def seen(
@@ -126,3 +128,67 @@ def test_rules_that_a_person_took_back_stay_away_whatever_the_gates_say() -> Non
     assert watch.decide(seen(30)) is Action.WAIT
     assert watch.decide(seen(31, ready=False)) is Action.WAIT
     assert watch.decide(seen(32)) is Action.WAIT
+
+
+def failing(watch: Watch, *, until: float, ready: bool = True) -> list[float]:
+    """When an apply that always fails, and takes no time, is tried: asked for, or after a look that finds
+    rules missing.
+    """
+    tried, now = [], 0.0
+    while now < until:
+        if watch.decide(seen(now, ready=ready)) in (Action.APPLY, Action.VERIFY):
+            tried.append(now)
+            watch.failed(now)
+        now += SLOW
+    return tried
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [then - now for now, then in pairwise(times)]
+
+
+def test_an_apply_that_fails_while_captured_is_tried_no_more_often_than_one_that_fails_at_first() -> None:
+    first, captured = Watch(captured=False, now=0), Watch(captured=True, now=0)
+    tried = failing(captured, until=300)
+    assert len(tried) <= len(failing(first, until=300)) + 1  # jitter
+    assert max(gaps(tried)) > RETRY.most / 2
+    assert all(gap >= RETRY.first / 2 for gap in gaps(tried))
+
+
+def test_rules_that_cannot_be_mended_while_the_agent_is_not_ready_are_looked_at_later_and_later() -> None:
+    tried = failing(running(), until=300, ready=False)
+    assert max(gaps(tried)) > VERIFY_EVERY
+    assert len(tried) < 300 / VERIFY_EVERY
+
+
+def test_an_apply_that_failed_while_captured_is_made_good_when_it_is_due() -> None:
+    watch = running()
+    assert watch.decide(seen(VERIFY_EVERY)) is Action.VERIFY
+    delay = watch.failed(VERIFY_EVERY)
+    assert watch.decide(seen(VERIFY_EVERY + delay / 2)) is Action.WAIT
+    assert watch.decide(seen(VERIFY_EVERY + delay)) is Action.APPLY
+    watch.applied(VERIFY_EVERY + delay)
+    assert watch.decide(seen(VERIFY_EVERY + delay + 1)) is Action.WAIT
+
+
+def test_what_an_interrupted_apply_has_left_goes_before_anything_else_is_tried() -> None:
+    watch = Watch(captured=False, now=0)
+    assert watch.decide(seen(0)) is Action.APPLY
+    delay = watch.failed(0)
+    watch.interrupted()
+    for now in (0.1, delay, 60.0):  # it could not be taken back yet
+        assert watch.decide(seen(now)) is Action.REMOVE
+        assert watch.decide(seen(now, ready=False, agent=False, envoy=False)) is Action.REMOVE
+    watch.removed(60)
+    assert watch.decide(seen(60, ready=False)) is Action.WAIT
+    assert watch.decide(seen(61)) is Action.APPLY
+
+
+def test_an_apply_that_was_interrupted_is_tried_again_no_sooner_than_one_that_failed() -> None:
+    watch = Watch(captured=False, now=0)
+    watch.decide(seen(0))
+    delay = watch.failed(0)
+    watch.interrupted()
+    watch.removed(0)
+    assert watch.decide(seen(delay / 2)) is Action.WAIT
+    assert watch.decide(seen(delay)) is Action.APPLY
