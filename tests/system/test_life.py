@@ -37,6 +37,8 @@ OPERATORS = {
 }
 """What he put there himself, with the directories above it."""
 
+MOUNTED = {"/etc/certs/key.pem", "/etc/certs/cert-chain.pem"}
+
 BOOT_NOISE = 2.0
 """Seconds by which two boots of one machine may differ. A wait for the control plane is longer."""
 
@@ -301,11 +303,25 @@ def test_installed_again_it_finds_everything_where_it_was(
     crosses_the_mesh(stage)
 
 
+def kill_both_for_good(stage: Stage, host: SystemdHost) -> None:
+    """Agent and Envoy, which leaves what it had in memory, and nobody starts them again."""
+    once = "/run/systemd/system/istio-agent.service.d/once.conf"
+    host.write(once, "[Service]\nRestart=no\n")
+    host.run(["systemctl", "daemon-reload"])
+    host.run(["systemctl", "kill", "--signal=KILL", "istio-agent"])
+    stage.until("it is gone", lambda: operator.active(host)["istio-agent"] == "failed", within=20)
+    host.run(["rm", once])
+    host.run(["systemctl", "daemon-reload"])
+
+
 def test_files_that_were_there_before_the_package_are_found_by_it(
     stage: Stage, client: SystemdHost, package: Path
 ) -> None:
+    kill_both_for_good(stage, client)
+    assert "envoy_shared_memory_150000" in client.run(["ls", "/dev/shm"]).stdout
     client.run(["dpkg", "--purge", "istio-agent"])
     assert not client.exists("/etc/certs/key.pem")
+    assert "envoy" not in client.run(["ls", "/dev/shm"]).stdout
     operator.install(client, package)
     client.run(["systemctl", "start", "istio"])
     operator.until_joined(stage, "client")
@@ -317,12 +333,18 @@ def test_purge_leaves_nothing_but_the_operators_own(
     stage: Stage, fresh: dict[str, snapshot.Snapshot], name: str
 ) -> None:
     host = stage.lab.machine(name)
+    operators = OPERATORS
+    if name == "client":  # by now the operator keeps his own there, as for FILE_MOUNTED_CERTS
+        for path in MOUNTED:
+            host.write(path, "an operator's")
+        operators = OPERATORS | MOUNTED
     host.run(["dpkg", "--purge", "istio-agent"])
+    assert [host.exists(path) for path in MOUNTED] == [name == "client"] * 2
     left = snapshot.traces(fresh[name], snapshot.take(host))
     if name == "vm":  # its nginx was started by the story
         left = [line for line in left if not nginx(line)]
         goes_direct(stage, fresh)
-    assert [line for line in left if line.partition(": ")[0] not in OPERATORS] == []
+    assert [line for line in left if line.partition(": ")[0] not in operators] == []
     assert host.run(["sh", "-c", "find / -xdev -name '*vmagent*' -not -path '/tmp/*'"]).stdout == ""
     began = time.monotonic()
     host.reboot()

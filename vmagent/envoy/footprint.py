@@ -21,6 +21,11 @@ from vmagent.runtime import files
 
 PID_FILE = "envoy.pid"
 
+SHARED_MEMORY = "envoy-shared-memory"
+"""Holds the name of what lies in /dev/shm for our Envoy and no other: an Envoy and an agent that are killed
+leave it there, and purge must know which it is (packaging/deb/istio-agent.postrm).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -66,6 +71,7 @@ class Footprint:
             files.directory(config.config_dir, mode=0o700)
             if self._document:
                 files.write(bootstrap_path(config, epoch), self._document, mode=0o600)
+            files.write(self._named_memory, f"{shared_memory(config).name}\n".encode(), mode=0o600)
 
     def override(self) -> str:
         path = self._config.bootstrap_override
@@ -106,9 +112,13 @@ class Footprint:
         """Envoy is gone; so is everything of it."""
         config = self._config
         left = [*config.config_dir.glob("envoy-rev*.json"), self._pid_file, shared_memory(config)]
-        for path in left:
+        for path in (*left, self._named_memory):
             with _named(path):
                 files.remove(path)
+
+    @property
+    def _named_memory(self) -> Path:
+        return self._config.config_dir / SHARED_MEMORY
 
     @property
     def _pid_file(self) -> Path:

@@ -4,10 +4,12 @@ Owns:      key.pem, cert-chain.pem and root-cert.pem as one set, all 0600 as Ist
 Does not:  judge what it reads (keys.py); log.
 Surprise:  the set is first written as one file, so a crash among the three renames is finished by the next
            start. Without it, a machine could be left with a key that fits no certificate, and with an expired
-           token.
+           token. Key and chain may be an operator's instead, under the same names (FILE_MOUNTED_CERTS), so
+           what we wrote is written down: purge removes that alone (packaging/deb/istio-agent.postrm).
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,8 @@ from vmagent.runtime import files
 KEY: Final = "key.pem"
 CHAIN: Final = "cert-chain.pem"
 ROOT: Final = "root-cert.pem"
+WRITTEN: Final = "written-by-istio-agent"
+"""Checksums of our key and chain, as sha256sum prints them."""
 _UNFINISHED: Final = ".credential.next"
 
 _MODE: Final = 0o600
@@ -75,10 +79,20 @@ def save(directory: Path, credential: Credential, *, roots: Callable[[], bool] =
         files.directory(directory, mode=0o700)
     whole = {KEY: credential.key_pem, CHAIN: credential.chain_pem, ROOT: credential.root_pem}
     files.write(directory / _UNFINISHED, _DIVIDER.join(whole.values()), mode=_MODE)
+    _write_down(directory / WRITTEN, whole)
     for name, data in whole.items():
         if not _holds(directory / name, data) and (name != ROOT or roots()):
             files.write(directory / name, data, mode=_MODE)
     files.remove(directory / _UNFINISHED)
+
+
+def _write_down(path: Path, whole: Mapping[str, bytes]) -> None:
+    """Before they are there, and without forgetting those that they replace: a kill between leaves either."""
+    now = [f"{hashlib.sha256(whole[name]).hexdigest()}  {name}" for name in (KEY, CHAIN)]
+    before = path.read_text().splitlines() if path.exists() else []
+    lines = list(dict.fromkeys((*before, *now)))[-2 * len(now) :]
+    if lines != before:
+        files.write(path, "".join(f"{line}\n" for line in lines).encode(), mode=_MODE)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -14,7 +14,7 @@ from tests.flow.envoy.parts import Printed, control_plane, real, supervised, unt
 from vmagent.envoy.addresses import family
 from vmagent.envoy.admin import Admin
 from vmagent.envoy.arguments import shared_memory
-from vmagent.envoy.footprint import Footprint
+from vmagent.envoy.footprint import SHARED_MEMORY, Footprint
 from vmagent.envoy.launch import spawn
 from vmagent.envoy.process import ProcessId, Running
 from vmagent.envoy.states import State
@@ -34,7 +34,9 @@ async def test_envoy_becomes_ready_once_clusters_and_listeners_are_in(tmp_path: 
         recorded = Footprint(config).recorded()
         assert recorded is not None
         assert recorded.process == ProcessId.of(ready.pid)
+        assert (Path("/dev/shm") / (tmp_path / "proxy" / SHARED_MEMORY).read_text().strip()).exists()
     assert ProcessId.of(ready.pid) is None
+    assert not (tmp_path / "proxy" / SHARED_MEMORY).exists()
     assert list((tmp_path / "proxy").glob("envoy-rev*")) == []
     assert not (tmp_path / "envoy.pid").exists()
     assert not shared_memory(config).exists()
