@@ -11,6 +11,7 @@ from lab.hosts import services
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
 from tests.system import operator, snapshot
+from tests.system.conftest import run
 
 HOSTS = {"only nftables": "vm", "a full disk": "client", "masked": "docker"}
 
@@ -92,6 +93,44 @@ def test_an_installation_that_a_power_cut_ended_is_taken_up_again(lab: Lab, pack
     assert host.run(["dpkg", "--verify", "istio-agent"]).stdout == ""
     host.run(["systemctl", "start", "istio"])
     assert operator.active(host)["istio-agent"] == "active"
+    host.run(["dpkg", "--purge", "istio-agent"])
+    assert snapshot.traces(before, snapshot.take(host)) == []
+
+
+def in_our_place(tmp_path: Path) -> Path:
+    """A package that takes the place of ours, and finds that it cannot."""
+    control = tmp_path / "tree" / "DEBIAN"
+    control.mkdir(parents=True)
+    (control / "control").write_text(
+        "Package: another-agent\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\n"
+        "Conflicts: istio-agent\nReplaces: istio-agent\nDescription: does not come to pass\n"
+    )
+    (control / "preinst").write_text("#!/bin/sh\nsystemctl is-active istio-agent istio-capture\nexit 1\n")
+    (control / "preinst").chmod(0o755)
+    packed = tmp_path / "another-agent.deb"
+    run("dpkg-deb", "--root-owner-group", "--build", control.parent, packed)
+    return packed
+
+
+def test_what_ran_runs_again_when_a_package_that_takes_our_place_fails(
+    lab: Lab, package: Path, tmp_path: Path
+) -> None:
+    host = lab.machine(HOSTS["masked"])
+    before = snapshot.take(host)
+    operator.install(host, package)
+    host.run(["systemctl", "start", "istio-agent"])
+    name = operator.carry(host, in_our_place(tmp_path))
+    for stopped in ((), ("istio-capture",), operator.UNITS):
+        for unit in stopped:
+            host.run(["systemctl", "stop", unit])
+        wanted = {unit: "inactive" if unit in stopped else "active" for unit in operator.UNITS}
+        assert operator.active(host) == wanted
+        done = host.run(["dpkg", "-i", name], cwd=DESK, check=False)
+        assert done.returncode != 0
+        assert done.stdout.count("inactive\n") == 2  # when the other one was asked
+        assert operator.active(host) == wanted
+        assert host.run(["dpkg", "--audit"]).stdout == ""
+        assert not host.exists("/var/lib/istio-agent/ran")
     host.run(["dpkg", "--purge", "istio-agent"])
     assert snapshot.traces(before, snapshot.take(host)) == []
 
