@@ -12,14 +12,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vmagent import __version__
-from vmagent.agent import Agent
 from vmagent.config import load, model, placing
 from vmagent.config.resolve import Paths
 from vmagent.errors import Misconfigured, VmagentError
-from vmagent.runtime import again, files, logs, memory, precedence
+from vmagent.identity import keys
+from vmagent.runtime import again, files, garbage, logs, memory, precedence
 from vmagent.runtime.clock import Clock, SystemClock
 from vmagent.runtime.lifecycle import Tasks
 from vmagent.runtime.places import GATES, LEAVING, RUN
@@ -29,6 +29,9 @@ from vmagent.runtime.systemd import Systemd
 from vmagent.runtime.waiting import happens
 from vmagent.runtime.watchdog import Watchdog
 from vmagent.status import document
+
+if TYPE_CHECKING:
+    from vmagent.agent import Agent
 
 log = logging.getLogger("agent")
 
@@ -192,7 +195,7 @@ class _Wait:
         document.write(self.run_dir, facts)
 
 
-async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> Agent | None:
+async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> "Agent | None":
     """Wait for files that are sound and ports that are free. A file half copied is wrong for a moment, so a
     wrong one is no end either.
 
@@ -201,6 +204,7 @@ async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> A
     while not stop.is_set():
         try:
             loaded = await _placed(load.here(paths, role=role), paths)
+            await keys.start_early()
             if not stop.is_set():  # or there would be an agent that never heard what kind of stop it is
                 return _agent(loaded, paths, wait)
         except VmagentError as why:
@@ -216,7 +220,10 @@ async def _placed(loaded: load.Loaded, paths: Paths) -> load.Loaded:
     return replace(loaded, config=await placing.here(loaded.config, paths.base))
 
 
-def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait) -> Agent:
+def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait) -> "Agent":
+    with garbage.not_in_here():
+        from vmagent.agent import Agent  # half of the start, beside which the child for keys begins
+
     _log_as(loaded.config.agent, wait.systemd)
     agent = Agent(
         loaded.config,

@@ -32,11 +32,12 @@ LEFT_OUT: Final = frozenset((
 """Names in the standard library that a daemon never imports. Debian's sitecustomize.py is a link to /etc."""
 
 MACHINE_MODULES: Final = frozenset((
-    "_asyncio", "_contextvars", "_ctypes", "_decimal", "_hashlib", "_json", "_multiprocessing",
+    "_asyncio", "_contextvars", "_ctypes", "_decimal", "_json", "_multiprocessing",
     "_opcode", "_posixshmem", "_queue", "_ssl", "_typing", "_zoneinfo", "mmap", "resource", "termios",
 ))  # fmt: skip
 """Modules in machine code that come along. The others pull in libraries (curses, sqlite, bz2, ...) that no
-code of ours reaches; the standard library says ImportError and does without.
+code of ours reaches, or needs: hashlib has digests of its own, and _hashlib would load OpenSSL. The standard
+library says ImportError and does without.
 """
 
 C_LIBRARY: Final = re.compile(r"(libc|libm|libdl|librt|libpthread|ld-linux-x86-64)\.so\.")

@@ -1,9 +1,10 @@
 """``vmagent proxy``: the daemon."""
 
-import asyncio
 import os
 
 import click
+
+from vmagent.runtime import garbage, openssl
 
 
 @click.command()
@@ -25,8 +26,12 @@ def proxy(role: str | None) -> None:
         "MALLOC_ARENA_MAX",
     ):  # ours alone, read already: a probe's program is another
         os.environ.pop(name, None)
-    from vmagent import daemon
-    from vmagent.config.resolve import Paths
-    from vmagent.runtime.systemd import Systemd
+    with garbage.not_in_here():
+        openssl.leave_out()
+        import asyncio
+
+        from vmagent import daemon
+        from vmagent.config.resolve import Paths
+        from vmagent.runtime.systemd import Systemd
 
     asyncio.run(daemon.live(Paths(), Systemd.of(os.environ, os.getpid()), role=role or ""))

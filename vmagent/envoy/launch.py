@@ -93,9 +93,8 @@ async def _launch(
 
 async def _born(ours: socket.socket, binary: Path, record: Record) -> Child:
     loop = asyncio.get_running_loop()
-    said = await loop.sock_recv(ours, _NO_MORE)
-    process = ProcessId.of(int(said)) if said.isdigit() else None
-    child = Running.of(process) if process else None
+    process = ProcessId.newborn(await loop.sock_recv(ours, _NO_MORE))
+    child = Running.newborn(process) if process else None
     if process is None or child is None:
         raise Unavailable(f"{binary}: cannot be started: its launcher ended")
     record(process)

@@ -24,6 +24,7 @@ KILL_LIMIT: Final = 2.0
 LARGEST_PID: Final = 1 << 22
 """Of Linux, whatever the machine."""
 
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SAME_BIRTH: Final = 0.02
 """Seconds. The kernel counts births in ticks of 10 ms."""
 
@@ -42,7 +43,7 @@ class ProcessId:
     @classmethod
     def of(cls, pid: int) -> Self | None:
         """None if there is none, or only its remains. Raises Unavailable if that cannot be seen."""
-        import psutil  # 1.4 MB: not before there is a process to look at
+        import psutil  # 1.4 MB, for an Envoy that was there before
 
         try:
             process = psutil.Process(pid)
@@ -53,6 +54,12 @@ class ProcessId:
             return None
         except OSError as why:  # too many open files
             raise Unavailable(f"process {pid} cannot be looked at: {why.strerror}") from why
+
+    @classmethod
+    def newborn(cls, told: bytes) -> Self | None:
+        """Of what a process says of itself: pid, and birth in ticks. None if it says something else."""
+        pid, _, ticks = told.partition(b" ")
+        return cls(int(pid), int(ticks) / _TICKS) if pid.isdigit() and ticks.isdigit() else None
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -127,6 +134,14 @@ class Running:
             os.close(handle)
             return None
         return cls(process.pid, handle)
+
+    @classmethod
+    def newborn(cls, process: ProcessId) -> Self | None:
+        """One that waits for us to go on, so that nobody else can have its number. None if it is gone."""
+        try:
+            return cls(process.pid, os.pidfd_open(process.pid))
+        except ProcessLookupError:
+            return None
 
     async def wait(self) -> None:
         await self._gone.wait()

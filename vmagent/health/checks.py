@@ -12,9 +12,8 @@ import errno
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -58,8 +57,6 @@ async def _http_get(method: HttpGet, host: str, timeout: float) -> str | None:
             answer = await _get(url, method)
     except TimeoutError:
         return f"{what}: no answer within {timeout:g} s"
-    except ssl.SSLError as error:
-        return f"{what}: TLS handshake: {(error.reason or 'failed').lower().replace('_', ' ')}"
     except (OSError, ValueError) as error:
         return f"{what}: {_words(error)}"
     except asyncio.LimitOverrunError:
@@ -81,11 +78,17 @@ async def _get(url: http.Url, method: HttpGet) -> http.Head:
 
 
 async def _exchange(url: http.Url, request: bytes) -> http.Head:
-    context = _no_questions() if url.tls else None
     sock = await _dial(url.host, url.port)
-    reader, writer = await asyncio.open_connection(
-        sock=sock, ssl=context, server_hostname=url.host if context else None, limit=http.LONGEST_HEAD
-    )
+    if not url.tls:
+        return await _answer(request, sock=sock)
+    from vmagent.health import tls  # 6 MB, for a probe that few have
+
+    with tls.worded():
+        return await _answer(request, sock=sock, ssl=tls.no_questions(), server_hostname=url.host)
+
+
+async def _answer(request: bytes, **connection: Any) -> http.Head:
+    reader, writer = await asyncio.open_connection(**connection, limit=http.LONGEST_HEAD)
     try:
         writer.write(request)
         while True:
@@ -94,13 +97,6 @@ async def _exchange(url: http.Url, request: bytes) -> http.Head:
                 return answer
     finally:
         writer.transport.abort()
-
-
-def _no_questions() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 # --- tcpSocket ----------------------------------------------------------------------------------------------

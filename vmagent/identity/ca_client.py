@@ -21,7 +21,6 @@ from vmagent.identity import channel
 from vmagent.identity.answers import REACTIONS, Reaction
 from vmagent.identity.config import IdentityConfig
 from vmagent.identity.credential import KeyPair
-from vmagent.identity.diagnose import why_unreachable
 from vmagent.identity.token import Token
 from vmagent.identity.trust import Roots
 
@@ -67,6 +66,8 @@ class HungUp(Unavailable):
 
 
 async def _explained(config: IdentityConfig, roots: Roots | None, said: str = "") -> VmagentError:
+    from vmagent.identity.diagnose import why_unreachable  # with it comes OpenSSL
+
     found = await why_unreachable("CA", config.ca, roots)
     return found or HungUp(f"CA {config.ca} is there, and broke off the connection{said}")
 

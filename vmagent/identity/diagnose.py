@@ -3,6 +3,7 @@
 Owns:      one short connection by Python's own TLS after gRPC's has failed, and the sentence it leads to.
 Does not:  run on the way to success; send a token or a certificate of ours; retry.
 Surprise:  it may find nothing wrong (None): the peer may be back, or may object to our client certificate.
+           With this comes OpenSSL, so it is imported where something has failed.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from vmagent.errors import Misconfigured, Unavailable, VmagentError
 from vmagent.identity import keys, trust
 from vmagent.identity.endpoint import Endpoint
 from vmagent.identity.trust import Roots
+from vmagent.runtime import openssl
 
 PATIENCE: Final = 3.0
 """Seconds for each step: the answer is for a person who reads a log, gRPC has already waited once."""
@@ -65,7 +67,7 @@ _NAME_HINT: Final = "the hosts file that `vmagent entry configure` writes belong
 
 async def _why_not_trusted(peer: str, endpoint: Endpoint, roots: Roots) -> VmagentError | None:
     try:
-        await _connect(endpoint, trust.context(roots))
+        await _connect(endpoint, trusting(roots))
     except Misconfigured as damaged:
         return damaged
     except ssl.SSLCertVerificationError as error:
@@ -129,7 +131,7 @@ async def _connect(endpoint: Endpoint, context: ssl.SSLContext | None) -> "ssl.S
 
 async def _names(endpoint: Endpoint, roots: Roots) -> list[str]:
     """Whom the certificate names; the chain is known to be good."""
-    context = trust.context(roots)
+    context = trusting(roots)
     context.check_hostname = False
     try:
         peer = await _connect(endpoint, context)
@@ -141,10 +143,9 @@ async def _names(endpoint: Endpoint, roots: Roots) -> list[str]:
 
 
 async def _compare(endpoint: Endpoint, roots: Roots) -> tuple[str, str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
     try:
         peer = await _connect(endpoint, context)
         leaf = peer.getpeercert(binary_form=True) if peer else None
@@ -155,6 +156,24 @@ async def _compare(endpoint: Endpoint, roots: Roots) -> tuple[str, str]:
     except (OSError, VmagentError):
         pass  # this is about a better sentence; the mismatch itself is certain
     return "somebody else", "another root"
+
+
+def trusting(roots: Roots) -> ssl.SSLContext:
+    """A client's context for exactly ``roots``. Raises Misconfigured if one of them is damaged."""
+    context = _context()
+    try:
+        context.load_verify_locations(cadata=roots.pem.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError):
+        raise trust.damaged(roots.path) from None
+    return context
+
+
+def _context() -> ssl.SSLContext:
+    openssl.lend_to_asyncio()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 def _words(error: OSError) -> str:

@@ -27,6 +27,9 @@ ANSWER: Final = 30.0
 GOODBYE: Final = 2.0
 """Seconds to exit once its input is closed, then it is killed."""
 
+UNUSED: Final = 5.0
+"""Seconds that a child waits which was started early. The CA may be away."""
+
 LONGEST_LINE: Final = 1 << 20
 """Bytes. A chain with an operating system's whole bundle of roots is below 300 KB."""
 
@@ -34,6 +37,9 @@ _COMMAND: Final = ("-s", "-S", "-P", "-m", "vmagent.identity.signer")
 """-I would be the same (no user site, no current directory) but would also forget PYTHONPATH, which is ours
 here; -S skips the .pth files, whose work is already done in our sys.path.
 """
+
+_early: list[asyncio.subprocess.Process] = []
+"""At most one, of this event loop."""
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +49,7 @@ async def signer() -> AsyncIterator["Signer"]:
     Raises Unavailable where the machine has no room for one: too many processes, too many open files, no
     memory; or no interpreter, in the middle of an upgrade.
     """
-    process = await _started()
+    process = _early.pop() if _early else await _start()
     try:
         yield Signer(process)
         assert process.stdin is not None
@@ -57,7 +63,27 @@ async def signer() -> AsyncIterator["Signer"]:
             await process.wait()
 
 
-async def _started() -> asyncio.subprocess.Process:
+async def start_early() -> None:
+    """Start the child that will be asked for first: it takes as long as the agent's own beginning, and that
+    goes on meanwhile. A child that nobody asks for is let go.
+    """
+    if not _early:
+        try:
+            process = await _start()
+        except Unavailable:
+            return  # who asks for one says why there is none
+        _early.append(process)
+        asyncio.get_running_loop().call_later(UNUSED, _let_go, process)
+
+
+def _let_go(process: asyncio.subprocess.Process) -> None:
+    if process in _early:
+        _early.remove(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+async def _start() -> asyncio.subprocess.Process:
     places = dict.fromkeys([str(Path(vmagent.__file__).parents[1]), *filter(None, sys.path)])
     try:
         return await asyncio.create_subprocess_exec(

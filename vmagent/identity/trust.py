@@ -5,7 +5,6 @@ itself.
 import base64
 import binascii
 import re
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -68,7 +67,7 @@ def _check(pem: bytes, path: Path) -> None:
         raise Misconfigured(f"the root certificate {path} is empty", hint=REMEDY)
     blocks = _BLOCK.findall(pem)
     if not blocks or len(blocks) != pem.count(b"-----BEGIN ") or not all(map(_whole, blocks)):
-        raise _damaged(path)
+        raise damaged(path)
 
 
 def _whole(block: bytes) -> bool:
@@ -83,19 +82,7 @@ def _whole(block: bytes) -> bool:
     return len(der) == 2 + octets + int.from_bytes(der[2 : 2 + octets])
 
 
-def _damaged(path: Path) -> Misconfigured:
+def damaged(path: Path) -> Misconfigured:
     return Misconfigured(
         f"the root certificate {path} is damaged: it is not whole PEM certificates", hint=REMEDY
     )
-
-
-def context(roots: Roots) -> ssl.SSLContext:
-    """A client's context that trusts exactly ``roots``. Raises Misconfigured if one of them is damaged."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.set_alpn_protocols(["h2"])
-    try:
-        made.load_verify_locations(cadata=roots.pem.decode("ascii", errors="ignore"))
-    except (ssl.SSLError, ValueError):
-        raise _damaged(roots.path) from None
-    return made

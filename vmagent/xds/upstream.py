@@ -20,7 +20,6 @@ from vmagent._pb import wire_pb2 as wire
 from vmagent.errors import Refused, Unavailable, VmagentError
 from vmagent.identity import channel
 from vmagent.identity.channel import Authentication as Authentication
-from vmagent.identity.diagnose import why_unreachable
 from vmagent.identity.endpoint import Endpoint
 from vmagent.runtime.backoff import Backoff
 from vmagent.runtime.clock import Clock
@@ -168,6 +167,8 @@ class Upstream:
         """Where TLS works for anybody else, the control plane must object to our certificate: it then ends
         the handshake without looking at the token, which may be good.
         """
+        from vmagent.identity.diagnose import why_unreachable  # with it comes OpenSSL
+
         found = await why_unreachable("control plane", self._config.endpoint, shown.roots)
         if found is None and shown.pair and shown.token:
             self._leave_pair_out = True

@@ -170,7 +170,7 @@ async def never_served(machine: Machine, life: Life) -> None:
     [
         (lambda data: data[:-7], "is damaged or cut off"),
         (lambda data: data.replace(b"nginx", b"nginX", 1), "is damaged or cut off"),
-        (lambda data: data.replace(b"format 1", b"format 9", 1), "has format '9'; this version knows 1"),
+        (lambda data: data.replace(b"format 2", b"format 9", 1), "has format '9'; this version knows 2"),
         (lambda data: b"", "is no such file"),
     ],
     ids=["truncated", "altered", "of another version", "empty"],

@@ -4,7 +4,7 @@ import pytest
 
 from tests.authority import Authority
 from vmagent.errors import Misconfigured
-from vmagent.identity import trust
+from vmagent.identity import diagnose, trust
 
 ONE, TWO = Authority().root_pem, Authority("other").root_pem
 
@@ -46,7 +46,7 @@ def test_damage_inside_a_certificate_is_found_when_it_is_used(tmp_path: Path) ->
     path.write_bytes(b"".join((*lines[:2], lines[2][:10] + b"AAAAAAAAAA" + lines[2][20:], *lines[3:])))
     roots = trust.read(path)
     with pytest.raises(Misconfigured, match="is damaged"):
-        trust.context(roots)
+        diagnose.trusting(roots)
 
 
 def test_a_key_among_the_roots_is_no_certificate(tmp_path: Path) -> None:

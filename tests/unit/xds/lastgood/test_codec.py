@@ -32,12 +32,12 @@ def test_a_file_with_any_byte_turned_over_is_not_taken() -> None:
 
 
 def test_a_file_of_another_format_says_which() -> None:
-    other = encoded().replace(b"format 1\n", b"format 2\n", 1)
-    with pytest.raises(Damaged, match="has format '2'; this version knows 1"):
+    other = encoded().replace(b"format 2\n", b"format 3\n", 1)
+    with pytest.raises(Damaged, match="has format '3'; this version knows 2"):
         codec.decode(other)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b"vmagent last known good, format 1\n"])
+@pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b"vmagent last known good, format 2\n"])
 def test_something_else_is_not_taken(data: bytes) -> None:
     with pytest.raises(Damaged):
         codec.decode(data)
