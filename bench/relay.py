@@ -80,7 +80,7 @@ def measure(lab: Lab, *, delta: bool) -> Figures:
             return _life(vm, away.address, root, delta=delta)
 
         with life() as one:
-            small = one.pushes(SMALL)
+            small = one.pushes(SMALL, times=3 * TIMES)
             change = one.pushes(ONE) if delta else None
             first, after_ten = one.pushes(LARGE, times=TIMES // 2), one.memory
             second, after_twenty = one.pushes(LARGE, times=TIMES // 2), one.memory

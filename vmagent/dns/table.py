@@ -17,13 +17,13 @@ import random
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import itemgetter
+from functools import cache
 from typing import Final, Self
 
 from vmagent.dns import message
 from vmagent.dns.message import IN, POINTER, Body, Query, Type
 from vmagent.dns.names import Claim, Home, claims
-from vmagent.xds.names import KUBERNETES, NameEntry, NameTable
+from vmagent.xds.names import KUBERNETES, NameEntry, NameTable, in_order
 
 TTL: Final = 30
 """Seconds, as in Istio's agent: how long a client may go on with an address that the mesh has taken back."""
@@ -61,6 +61,10 @@ class Answer:
     """
 
 
+_Names = dict[bytes, Answer]
+"""In wire form. While the table is built as well: ten thousand names as text would leave holes in memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     answer: Answer
@@ -85,27 +89,28 @@ class Table:
     @classmethod
     def build(cls, table: NameTable, home: Home) -> Self:
         """Never fails: what cannot be understood is left out and counted."""
-        ranks: dict[Claim, dict[str, Answer]] = {claim: {} for claim in Claim}
+        ranks: dict[Claim, tuple[_Names, _Names]] = {claim: ({}, {}) for claim in Claim}
         entries = skipped = 0
-        for host, entry in sorted(table.items(), key=itemgetter(0)):
+        for host, entry in in_order(table):
             answer = _answer(entry)
             if answer is None:
                 skipped += 1
                 continue
             entries += 1
             for claim, name in claims(host, entry, home):
-                ranks[claim].setdefault(name, answer)
-        exact: dict[bytes, Answer] = {}
-        wildcards: dict[bytes, Answer] = {}
-        for claim in sorted(Claim, reverse=True):
-            for name, answer in ranks.pop(claim).items():
                 stem = name.removeprefix("*.")
                 try:
                     key = message.encode_name(stem)
                 except ValueError:
                     skipped += 1
                     continue
-                (exact if stem is name else wildcards)[key] = answer
+                exact, wildcards = ranks[claim]
+                (exact if stem is name else wildcards).setdefault(key, answer)
+        exact, wildcards = {}, {}
+        for claim in sorted(Claim, reverse=True):
+            stronger = ranks.pop(claim)
+            exact |= stronger[0]
+            wildcards |= stronger[1]
         return cls(exact, wildcards, entries=entries, skipped=skipped)
 
     def fast(self, packet: bytes) -> bytes | None:
@@ -229,8 +234,14 @@ def _family(ips: Iterable[str], family: int, kind: bytes) -> Addresses | None:
     if not records:
         return None
     unique = tuple(dict.fromkeys(records))
-    body = Body(counts=len(unique).to_bytes(2, "big") + b"\0\0", records=b"".join(unique))
+    body = Body(counts=_counts(len(unique)), records=b"".join(unique))
     return Addresses(body, unique if len(unique) > 1 else ())
+
+
+@cache
+def _counts(answers: int) -> bytes:
+    """One object for all entries with so many: ten thousand small ones are half a megabyte."""
+    return answers.to_bytes(2, "big") + b"\0\0"
 
 
 def _heads() -> dict[bytes, tuple[bytes, bytes, bool]]:

@@ -3,6 +3,7 @@
 Only the envelope is read, as in sotw.py. Here a resource carries its name and version beside it.
 """
 
+import sys
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -57,7 +58,7 @@ def decode_request(data: bytes) -> tuple[DeltaRequest, wire.Node]:
     return (
         DeltaRequest(
             request.type_url,
-            frozenset(request.resource_names_subscribe),
+            frozenset(map(sys.intern, request.resource_names_subscribe)),
             frozenset(request.resource_names_unsubscribe),
             dict(request.initial_resource_versions),
             request.response_nonce,

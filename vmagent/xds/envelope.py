@@ -6,6 +6,7 @@ Surprise:  a response of all clusters of a large mesh is tens of megabytes. A pa
            before the first question is answered; this steps from length to length and copies nothing.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Final
 
@@ -105,8 +106,10 @@ def opening(data: bytes, start: int, end: int) -> tuple[int, int] | None:
 
 
 def text(data: bytes, place: tuple[int, int] | None) -> str:
-    """Empty for no place."""
-    return data[place[0] : place[1]].decode("utf-8", "replace") if place else ""
+    """Empty for no place. Equal ones are one object: ten thousand clusters and their endpoints have the same
+    names, and all of them one version.
+    """
+    return sys.intern(data[place[0] : place[1]].decode("utf-8", "replace")) if place else ""
 
 
 def _field(data: bytes, at: int) -> tuple[int, int, int]:

@@ -187,9 +187,9 @@ class Hub:
             self._perform(command)
 
     def _handle(self, event: Event) -> None:
-        self.moved.set()
         for command in self._session.on(event):
             self._perform(command)
+        self.moved.set()  # last: who is to send goes before who tidies up
 
     def _perform(self, command: Command) -> None:
         match command:

@@ -1,13 +1,13 @@
 """The types the agent keeps for itself: today the name table."""
 
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.latest import Latest
 from vmagent.xds.messages import Update, Verdict
-from vmagent.xds.names import NameEntry, NameTable
+from vmagent.xds.names import NameEntry, NameTable, Packed
 
 
 class NameTableIntercept:
@@ -30,9 +30,9 @@ class NameTableIntercept:
         return Verdict(update.type_url, update.nonce)
 
 
-class _Table(Mapping[str, NameEntry]):
+class _Table(Packed):
     """Kept as it came: ten thousand names taken apart are five times as large. Every look takes all of it
-    apart anew, so ``items`` is the way to look at many. Raises DecodeError when it is made.
+    apart anew, so ``in_order`` is the way to look at many. Raises DecodeError when it is made.
     """
 
     __slots__ = ("_data", "_length")
@@ -45,22 +45,22 @@ class _Table(Mapping[str, NameEntry]):
         return self._length
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._apart())
+        return iter(wire.NameTable.FromString(self._data).table)
 
     def __getitem__(self, host: str) -> NameEntry:
-        return self._apart()[host]
+        return dict(self.in_order())[host]
 
-    def items(self) -> ItemsView[str, NameEntry]:
-        return self._apart().items()
-
-    def _apart(self) -> dict[str, NameEntry]:
-        return {
-            host: NameEntry(
-                ips=tuple(info.ips),
-                registry=info.registry,
-                shortname=info.shortname,
-                namespace=info.namespace,
-                alt_hosts=tuple(info.alt_hosts),
+    def in_order(self) -> Iterator[tuple[str, NameEntry]]:
+        table = wire.NameTable.FromString(self._data).table
+        for host in sorted(table):
+            info = table[host]
+            yield (
+                host,
+                NameEntry(
+                    ips=tuple(info.ips),
+                    registry=info.registry,
+                    shortname=info.shortname,
+                    namespace=info.namespace,
+                    alt_hosts=tuple(info.alt_hosts),
+                ),
             )
-            for host, info in wire.NameTable.FromString(self._data).table.items()
-        }

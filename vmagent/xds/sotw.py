@@ -4,6 +4,7 @@ Only the envelope is read. A resource stays the bytes it came as, but for its na
 as its first field.
 """
 
+import sys
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -57,7 +58,7 @@ def decode_request(data: bytes) -> tuple[Request, wire.Node]:
     return (
         Request(
             request.type_url,
-            frozenset(request.resource_names),
+            frozenset(map(sys.intern, request.resource_names)),
             request.response_nonce,
             rejection(request),
         ),
