@@ -201,10 +201,13 @@ async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> "
 
     None when asked to stop meanwhile.
     """
+    first = True
     while not stop.is_set():
         try:
             loaded = await _placed(load.here(paths, role=role), paths)
-            await keys.start_early()
+            if first:
+                await keys.start_early()
+                first = False
             if not stop.is_set():  # or there would be an agent that never heard what kind of stop it is
                 return _agent(loaded, paths, wait)
         except VmagentError as why:

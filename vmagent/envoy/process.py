@@ -119,12 +119,9 @@ class Running:
         """None if it is gone, its number a thread's by now included. The handle is taken before the birth is
         compared: afterwards it would be a stranger's. Raises Unavailable when there is no handle to be had.
         """
-        try:
-            handle = os.pidfd_open(process.pid)
-        except OSError as why:
-            if why.errno in _NO_PROCESS:
-                return None
-            raise Unavailable(f"process {process.pid} cannot be watched: {why.strerror}") from why
+        handle = _handle(process.pid)
+        if handle is None:
+            return None
         try:
             alive = process.alive()
         except Unavailable:
@@ -137,11 +134,11 @@ class Running:
 
     @classmethod
     def newborn(cls, process: ProcessId) -> Self | None:
-        """One that waits for us to go on, so that nobody else can have its number. None if it is gone."""
-        try:
-            return cls(process.pid, os.pidfd_open(process.pid))
-        except ProcessLookupError:
-            return None
+        """One that waits for us to go on, so that nobody else can have its number. None if it is gone, raises
+        as ``of`` does.
+        """
+        handle = _handle(process.pid)
+        return None if handle is None else cls(process.pid, handle)
 
     async def wait(self) -> None:
         await self._gone.wait()
@@ -173,3 +170,12 @@ class Running:
         with contextlib.suppress(ChildProcessError):  # an agent that is the first process, as in a container
             os.waitpid(self.pid, os.WNOHANG)
         self._gone.set()
+
+
+def _handle(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError as why:
+        if why.errno in _NO_PROCESS:
+            return None
+        raise Unavailable(f"process {pid} cannot be watched: {why.strerror}") from why

@@ -39,7 +39,7 @@ here; -S skips the .pth files, whose work is already done in our sys.path.
 """
 
 _early: list[asyncio.subprocess.Process] = []
-"""At most one, of this event loop."""
+"""Of this event loop."""
 
 
 @contextlib.asynccontextmanager
@@ -65,13 +65,10 @@ async def signer() -> AsyncIterator["Signer"]:
 
 async def start_early() -> None:
     """Start the child that will be asked for first: it takes as long as the agent's own beginning, and that
-    goes on meanwhile. A child that nobody asks for is let go.
+    goes on meanwhile. A child that nobody asks for is let go; if there can be none, whoever asks will hear.
     """
-    if not _early:
-        try:
-            process = await _start()
-        except Unavailable:
-            return  # who asks for one says why there is none
+    with contextlib.suppress(Unavailable):
+        process = await _start()
         _early.append(process)
         asyncio.get_running_loop().call_later(UNUSED, _let_go, process)
 

@@ -19,8 +19,6 @@ async def child() -> asyncio.subprocess.Process:
 
 async def test_who_asks_first_has_it_and_the_next_one_gets_another() -> None:
     process = await child()
-    await keys.start_early()
-    assert keys._early == [process], "one is enough"
     async with keys.signer() as signer:
         assert signer._process is process
         async with keys.signer() as other:
