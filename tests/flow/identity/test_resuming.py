@@ -72,13 +72,13 @@ async def test_what_is_refused_and_does_not_change_is_not_judged_over_and_over(
     booted, clock, _ = await after_a_power_cut(ca, machine)
     clock.wrong = -HOUR
     started: list[int] = []
-    start = keys._started
+    start = keys._start
 
     async def counted() -> object:
         started.append(1)
         return await start()
 
-    monkeypatch.setattr(keys, "_started", counted)
+    monkeypatch.setattr(keys, "_start", counted)
     async with booted.running() as keeper:
         await until(lambda: keeper.status.attempts >= 3, within=NOTICED)
     assert len(started) == 1
