@@ -1,4 +1,5 @@
-"""Addresses of 240.240.0.0/16 for services that have none: Istio's three generations, as pure arithmetic.
+"""Addresses of 240.240.0.0/16, each with one of IPv6, for services that have none: Istio's three generations,
+as pure arithmetic.
 
 Owns:      which service gets which address, and which proxy may be told.
 Does not:  write them anywhere: listeners, routes and the name table read them from the registry.
@@ -19,6 +20,8 @@ from lab.controlplane.mesh import Allocation, Mesh
 from lab.controlplane.proxy import Proxy
 
 RANGE: Final = ipaddress.IPv4Network("240.240.0.0/16")
+RANGE6: Final = ipaddress.IPv6Network("2001:2::/48")
+_HASHED6: Final = "2001:2::f0f0:"
 
 OPT_OUT: Final = "networking.istio.io/enable-autoallocate-ip"
 
@@ -156,11 +159,32 @@ def renew(entries: Iterable[ServiceEntry], leases: Leases) -> Leases:
     return Leases(held={key: held[key] for key in keys if key in held}, last=last)
 
 
+def both(given: str, how: Allocation) -> tuple[str, ...]:
+    """The address of IPv4, and the one of IPv6 that goes with it. The first generation knew none. The third
+    counts in two ranges, which go in step as long as nobody writes an address of theirs down.
+    """
+    _, _, third, fourth = ipaddress.IPv4Address(given).packed
+    match how:
+        case Allocation.SEQUENTIAL:
+            return (given,)
+        case Allocation.HASH:
+            # Without padding, as istiod writes it.
+            twin = f"{_HASHED6}{third:x}{fourth:x}" if third else f"{_HASHED6}{fourth:x}"
+            return given, str(ipaddress.IPv6Address(twin))
+        case Allocation.NEXT_FREE:
+            return given, str(RANGE6[int(ipaddress.IPv4Address(given)) - int(RANGE.network_address)])
+
+
 def status(entry: ServiceEntry, leases: Leases) -> list[dict[str, str]]:
     """``status.addresses`` of a ServiceEntry, as Istio's allocation controller writes it."""
     about = entry.metadata
     held = ((host, leases.held.get((about.namespace, about.name, host))) for host in entry.hosts)
-    return [{"host": host, "value": address} for host, address in held if address]
+    return [
+        {"host": host, "value": value}
+        for host, address in held
+        if address
+        for value in both(address, Allocation.NEXT_FREE)
+    ]
 
 
 def _next_free(last: int, taken: set[str]) -> int | None:

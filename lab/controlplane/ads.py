@@ -108,8 +108,6 @@ class AdsService:
         if problem := _authorization_problem(caller, proxy):
             log.warning("refused\tnode=%s\tpeer=%s\treason=%s", first.node.id, caller.address, problem)
             await _abort(context, grpc.StatusCode.PERMISSION_DENIED, f"authorization failed: {problem}")
-        if proxy.only_ipv6:
-            log.warning("proxy without an IPv4 address: its listeners are IPv4's\tnode=%s", first.node.id)
         name = f"{proxy.name}-{next(self._ids)}"
         try:
             entry = self.registrar.connected(proxy, caller.identity, name)

@@ -26,6 +26,8 @@ _CHUNK: Final = 64 * 1024
 _HANDSHAKE: Final = 10.0
 """Seconds a peer may take for its handshake."""
 _LOOPBACK: Final = "127.0.0.1"
+_EVERYWHERE: Final = "::"
+"""Of IPv6, and there of IPv4 too."""
 _BACKLOG: Final = 128
 _GARBAGE: Final = b"\xff\x00 this is no frame of HTTP/2 \x00\xff" * 8
 
@@ -135,7 +137,9 @@ class TlsFront:
 
     def _listen(self, at: Endpoint) -> Endpoint:
         family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
-        self._socket = socket.create_server((at.host, at.port), family=family, backlog=_BACKLOG)
+        self._socket = socket.create_server(
+            (at.host, at.port), family=family, backlog=_BACKLOG, dualstack_ipv6=at.host == _EVERYWHERE
+        )
         self._patience.impress(self._socket)
         return Endpoint(at.host, self._socket.getsockname()[1])
 

@@ -36,6 +36,8 @@ class Mesh:
     ip_autoallocate: bool = True
     """PILOT_ENABLE_IP_AUTOALLOCATE: a proxy that captures DNS gets addresses without asking for them too."""
     allocation: Allocation = Allocation.NEXT_FREE
+    dual_stack: bool = False
+    """ISTIO_DUAL_STACK: a proxy of both families is served in both, and not in IPv4 alone."""
     istio_filters: bool = False
     """Istio's own extensions stand in clusters and listeners, as an ordinary istiod puts them there."""
     allow_any: bool = True

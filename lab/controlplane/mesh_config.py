@@ -20,6 +20,7 @@ class MeshConfig:
             cluster_id=settings.cluster_id,
             health_checks=settings.healthchecks,
             allocation=settings.allocation,
+            dual_stack=settings.dual_stack,
             ip_autoallocate=settings.ip_autoallocate,
             istio_filters=settings.istio_filters,
         )

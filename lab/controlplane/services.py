@@ -40,8 +40,9 @@ class Service:
     addresses: tuple[str, ...] = ()
     """The address or range somebody wrote down. A Service of Kubernetes may have one of each family; every
     address of a ServiceEntry makes a service of its own."""
-    allocated: str = ""
-    """Its address of 240.240.0.0/16, for proxies that may use it; empty for a service that needs none."""
+    allocated: tuple[str, ...] = ()
+    """Its addresses of 240.240.0.0/16 and of 2001:2::/48, for proxies that may use them; empty for a service
+    that needs none."""
     export_to: tuple[str, ...] = ("*",)
     selector: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -68,12 +69,15 @@ def services(world: World, mesh: Mesh) -> tuple[tuple[Service, ...], tuple[str, 
     """All of them, oldest first, and what went wrong, one line each."""
     entries = world.all(ServiceEntry)
     given, problems = addresses.allocate(entries, world.leases, mesh.allocation)
-    found = [each for entry in entries for each in _of_entry(entry, given)]
+    twins = {key: addresses.both(address, mesh.allocation) for key, address in given.items()}
+    found = [each for entry in entries for each in _of_entry(entry, twins)]
     found += [each for document in world.all(KubernetesService) for each in _of_kubernetes(document, mesh)]
     return tuple(sorted(found, key=lambda each: each.order)), problems
 
 
-def _of_entry(entry: ServiceEntry, given: Mapping[addresses.ServiceKey, str]) -> Iterator[Service]:
+def _of_entry(
+    entry: ServiceEntry, given: Mapping[addresses.ServiceKey, tuple[str, ...]]
+) -> Iterator[Service]:
     about = entry.metadata
     for host, address in product(entry.hosts, entry.addresses or ("",)):
         yield Service(
@@ -85,7 +89,7 @@ def _of_entry(entry: ServiceEntry, given: Mapping[addresses.ServiceKey, str]) ->
             resolution=entry.resolution,
             external=entry.external,
             addresses=(_single(address),) if address else (),
-            allocated=given.get((about.namespace, about.name, host), ""),
+            allocated=given.get((about.namespace, about.name, host), ()),
             export_to=entry.export_to,
             selector=entry.selector,
             labels=about.labels,

@@ -76,6 +76,8 @@ class Settings:
     """Seconds between two looks at the resource directory."""
     allocation: Allocation = Allocation.NEXT_FREE
     ip_autoallocate: bool = True
+    dual_stack: bool = False
+    """Proxies that have addresses of both families are told of both."""
     istio_filters: bool = False
     """Clusters and listeners have Istio's own extensions, which a stock Envoy rejects."""
     controller: str = "istiod-lab"
@@ -120,6 +122,7 @@ VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "PILOT_DEBOUNCE_AFTER": ("debounce", parse_duration),
     "PILOT_DEBOUNCE_MAX": ("debounce_most", parse_duration),
     "PILOT_ENABLE_EDS_DEBOUNCE": ("debounce_endpoints", boolean),
+    "ISTIO_DUAL_STACK": ("dual_stack", boolean),
     "POD_NAME": ("controller", str),
     "CLUSTER_ID": ("cluster_id", str),
 }

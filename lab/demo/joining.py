@@ -8,12 +8,12 @@ from lab.demo.stage import SCENARIO, Stage, expect
 from lab.hosts import services
 
 
-def describe(stage: Stage) -> None:
+def describe(stage: Stage, configure: str = CONFIGURE) -> None:
     stage.lab.host("istiod").copy_in(SCENARIO / "workloadgroup.yaml", "/tmp/workloadgroup.yaml")
     stage.type("istiod", "cat workloadgroup.yaml", lines=20)
     stage.mesh("apply -f namespace.yaml")
     stage.mesh("apply -f workloadgroup.yaml")
-    stage.type("istiod", f"{CONFIGURE} -f workloadgroup.yaml -o vm --autoregister")
+    stage.type("istiod", f"{configure} -f workloadgroup.yaml -o vm --autoregister")
     files = stage.quietly("istiod", "ls vm").split()
     expect(
         sorted(files) == ["cluster.env", "hosts", "istio-token", "mesh.yaml", "root-cert.pem"],

@@ -7,6 +7,7 @@ Appends to LOG, for each request, one line: the request line, then name=value fi
 ``xfcc`` is the header in which a proxy tells whose certificate it saw.
 """
 
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,10 +35,21 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        peer = self.client_address[0].removeprefix("::ffff:")
         told = [f"{name}={self.headers.get(header, '-')}" for name, header in FIELDS.items()]
-        line = "\t".join((self.requestline, f"status={int(code)}", f"peer={self.client_address[0]}", *told))
+        line = "\t".join((self.requestline, f"status={int(code)}", f"peer={peer}", *told))
         with self.log.open("a") as file:
             file.write(f"{line}\n")
+
+
+class BothFamilies(ThreadingHTTPServer):
+    """One socket, as nginx has it with ``listen [::]:80 ipv6only=off``."""
+
+    address_family = socket.AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
 
 def main(port: str, greeting: str, log: str) -> None:
@@ -45,7 +57,8 @@ def main(port: str, greeting: str, log: str) -> None:
     Handler.log = Path(log)
     Handler.log.parent.mkdir(parents=True, exist_ok=True)
     Handler.log.touch()
-    ThreadingHTTPServer(("", int(port)), Handler).serve_forever()
+    server = BothFamilies if socket.has_dualstack_ipv6() else ThreadingHTTPServer
+    server(("", int(port)), Handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ def furnish(places: Places, machine: Machine) -> None:
 def name_it(machine: Machine, root: Path) -> None:
     """Who the machine is and whom it asks for names, in the tree at ``root``."""
     _file(root / "etc/hostname", f"{machine.hostname}\n".encode())
-    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{machine.address} {machine.hostname}\n"
-    _file(root / "etc/hosts", hosts.encode())
+    own = (f"{address} {machine.hostname}" for address in machine.addresses)
+    hosts = ("127.0.0.1 localhost", "::1 localhost ip6-localhost", *own, "")
+    _file(root / "etc/hosts", "\n".join(hosts).encode())
     _file(root / "etc/resolv.conf", machine.resolv_conf.encode())
 
 

@@ -54,6 +54,7 @@ class Host:
         self.address = machine.address
         self.hostname = machine.hostname
         self._places = places
+        self.addresses = machine.addresses
         self._network = places.network(machine.name)
         self._state = places.host_state(machine.name)
 

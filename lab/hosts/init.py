@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lab.hosts import handshake, kernel
 from lab.hosts.furnish import furnish
-from lab.hosts.world import Machine, Places, machine_of
+from lab.hosts.world import FAMILIES, Families, Machine, Places, machine_of
 
 EXITS = "exits"
 """File in the host's state directory: a line ``pid status`` for each process that nobody else waits for."""
@@ -25,7 +25,8 @@ SIGNALS = {signal.SIGTERM, signal.SIGCHLD}
 
 def main(lab: str, host: str) -> int:
     places = Places(lab)
-    machine = machine_of(host)
+    families = Families((places.host_state(host) / FAMILIES).read_text())
+    machine = machine_of(host).with_families(families)
     kernel.setns(places.network(host), kernel.NEWNET)
     kernel.unshare(kernel.NEWPID | kernel.NEWUTS)
     child = os.fork()

@@ -18,7 +18,17 @@ from lab.hosts.machine import cgroup
 from lab.hosts.machine.host import SystemdHost
 from lab.hosts.virtual import layer
 from lab.hosts.virtual.host import VirtualHost
-from lab.hosts.world import AGENT, MACHINES, NETNS, SWITCH, Machine, Places, machine_of
+from lab.hosts.world import (
+    AGENT,
+    FAMILIES,
+    MACHINES,
+    NETNS,
+    SWITCH,
+    Families,
+    Machine,
+    Places,
+    machine_of,
+)
 
 TREE: Final = "tree"
 """File in the state directory of a host that boots: which tree."""
@@ -27,17 +37,29 @@ TREE: Final = "tree"
 class Lab:
     """``machines`` says which hosts boot a Debian, and which tree (machine/tree.py; ``kernel`` has its own
     kernel, virtual/layer.py); the others are made of namespaces. What a lab that stands was made of is known
-    without it.
+    without it. ``families`` says which of those have addresses of IPv6; istiod's host has both then.
     """
 
-    def __init__(self, name: str = "demo", machines: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "demo",
+        machines: Mapping[str, str] | None = None,
+        *,
+        families: Mapping[str, Families] | None = None,
+    ) -> None:
         self.name = name
+        self._families = {"istiod": Families.BOTH, **families} if families else {}
         self._places = Places(name)
         self._wanted = {machine_of(host).name: tree for host, tree in (machines or {}).items()}
         self._made_of(self._wanted or _recorded_trees(self._places))
 
     def _made_of(self, trees: Mapping[str, str]) -> None:
-        self._machines = [replace(machine, tree=trees.get(machine.name, "")) for machine in MACHINES]
+        self._machines = [
+            replace(machine, tree=trees.get(machine.name, "")).with_families(
+                self._families.get(machine.name, Families.IPV4)
+            )
+            for machine in MACHINES
+        ]
         self._hosts = {machine.name: _host(self._places, machine) for machine in self._machines}
 
     def host(self, name: str) -> Host:
@@ -99,11 +121,12 @@ class Lab:
         finally:
             for starter in starters:
                 starter.close()
-        names.start(self.host("istiod"), self.host("vm"))
+        names.start(self.host("istiod"), self.host("vm"), self.host("outside"))
 
     def _starter(self, machine: Machine, lock: int) -> Starter:
         state = self._places.host_state(machine.name)
         state.mkdir(parents=True)
+        (state / FAMILIES).write_text(machine.families)
         host, arguments = self._hosts[machine.name], [self.name, machine.name]
         if machine.tree:
             (state / TREE).write_text(machine.tree)

@@ -6,11 +6,12 @@ Surprise:  the world's DNS does not know istiod. On the VM that name comes from 
            documents; in a pod it comes from the cluster's DNS.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from lab.hosts.host import Host
 from lab.hosts.process import Process
-from lab.hosts.world import CLUSTER_DNS, CLUSTER_DOMAIN, ISTIOD, OUTSIDE, OUTSIDE_NAME
+from lab.hosts.world import CLUSTER_DNS, CLUSTER_DOMAIN, ISTIOD, OUTSIDE, OUTSIDE_NAME, address6
 
 WORLD_NAMES: Final = "/etc/world-names"
 """Files as /etc/hosts; what is put there the world's DNS knows at once."""
@@ -31,10 +32,11 @@ _PLAIN: Final = (
 _KNOWS_ALL: Final = "--local=/#/"
 
 
-def world(istiod: Host) -> Process:
+def world(istiod: Host, outside: Sequence[str] = (OUTSIDE,)) -> Process:
+    """``outside``: the addresses of the host that is outside of the mesh."""
     istiod.run(["install", "-d", WORLD_NAMES])
-    outside = f"--host-record={OUTSIDE_NAME},{OUTSIDE}"
-    return _start(istiod, WORLD_LOG, ISTIOD, _KNOWS_ALL, f"--hostsdir={WORLD_NAMES}", outside)
+    record = f"--host-record={','.join((OUTSIDE_NAME, *outside))}"
+    return _start(istiod, WORLD_LOG, _heard(istiod, ISTIOD), _KNOWS_ALL, f"--hostsdir={WORLD_NAMES}", record)
 
 
 def cluster(istiod: Host) -> Process:
@@ -43,27 +45,33 @@ def cluster(istiod: Host) -> Process:
     return _start(
         istiod,
         CLUSTER_LOG,
-        CLUSTER_DNS,
+        _heard(istiod, CLUSTER_DNS),
         f"--server={ISTIOD}",
         f"--local=/{CLUSTER_DOMAIN}/",
         "--local=/svc/",
-        f"--host-record={service},{service}.{CLUSTER_DOMAIN},{ISTIOD}",
+        f"--host-record={service},{service}.{CLUSTER_DOMAIN},{','.join(istiod.addresses)}",
     )
 
 
 def stub(vm: Host) -> Process:
     """Stands where systemd-resolved stands on Ubuntu."""
-    return _start(vm, STUB_LOG, STUB, f"--server={ISTIOD}")
+    server = ISTIOD if vm.address in vm.addresses else address6(ISTIOD)
+    return _start(vm, STUB_LOG, (STUB,), f"--server={server}")
 
 
-def _start(host: Host, log: str, address: str, *knows: str) -> Process:
-    command = [*_PLAIN, f"--listen-address={address}", f"--log-facility={log}", *knows]
+def _heard(istiod: Host, address: str) -> tuple[str, ...]:
+    return (address, address6(address)) if address6(ISTIOD) in istiod.addresses else (address,)
+
+
+def _start(host: Host, log: str, addresses: Sequence[str], *knows: str) -> Process:
+    heard = [f"--listen-address={address}" for address in addresses]
+    command = [*_PLAIN, *heard, f"--log-facility={log}", *knows]
     return host.spawn(command, log=log)
 
 
-def start(istiod: Host, vm: Host) -> None:
+def start(istiod: Host, vm: Host, outside: Host) -> None:
     """Returns when all can be asked. A VM that boots has its systemd-resolved."""
-    servers = [(istiod, world(istiod), ISTIOD), (istiod, cluster(istiod), CLUSTER_DNS)]
+    servers = [(istiod, world(istiod, outside.addresses), ISTIOD), (istiod, cluster(istiod), CLUSTER_DNS)]
     if not vm.boots:
         servers.append((vm, stub(vm), STUB))
     for host, process, address in servers:

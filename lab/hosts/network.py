@@ -13,16 +13,17 @@ from typing import Final
 
 from lab.hosts import kernel
 from lab.hosts.errors import LabError
-from lab.hosts.world import GATEWAY, MACHINES, PREFIX, SWITCH, Machine, Places
+from lab.hosts.world import GATEWAY, MACHINES, PREFIX, PREFIX6, SWITCH, Machine, Places, address6
 
 BRIDGE: Final = "br0"
 
 FORWARDING: Final = {
-    "ip_forward": "1",
+    "ipv4/ip_forward": "1",
     # What goes to the gateway and back over the same bridge is meant to: no host shall learn a shortcut.
-    "conf/all/send_redirects": "0",
-    f"conf/{BRIDGE}/send_redirects": "0",
+    "ipv4/conf/all/send_redirects": "0",
+    f"ipv4/conf/{BRIDGE}/send_redirects": "0",
 }
+FORWARDING6: Final = {"ipv6/conf/all/forwarding": "1"}
 
 
 def hardware(address: str) -> str:
@@ -56,21 +57,39 @@ def cable_script(machine: Machine, there: str) -> str:
     )
 
 
+def switch_script6(machines: Iterable[Machine]) -> str:
+    """What it needs beside that for hosts with addresses of IPv6."""
+    lines = [f"address add {address6(GATEWAY)}/{PREFIX6} dev {BRIDGE} nodad"]
+    for machine in machines:
+        via = address6(machine.address)
+        lines += [f"route add {address6(each)}/128 via {via}" for each in machine.more_addresses]
+    return "\n".join((*lines, ""))
+
+
 def host_script(machine: Machine) -> str:
-    lines = ["link set lo up", f"address add {machine.address}/{PREFIX} dev eth0"]
-    lines += [f"address add {address}/32 dev eth0" for address in machine.more_addresses]
-    lines += ["link set eth0 up", f"route add default via {GATEWAY}"]
+    lines = ["link set lo up"]
+    if machine.ipv4:
+        lines += [f"address add {machine.address}/{PREFIX} dev eth0"]
+        lines += [f"address add {address}/32 dev eth0" for address in machine.more_addresses]
+    if machine.ipv6:
+        # Nobody else can have them: nothing waits until the kernel has asked.
+        lines += [f"address add {address6(machine.address)}/{PREFIX6} dev eth0 nodad"]
+        lines += [f"address add {address6(each)}/128 dev eth0 nodad" for each in machine.more_addresses]
+    lines += ["link set eth0 up"]
+    lines += [f"route add default via {GATEWAY}"] if machine.ipv4 else []
+    lines += [f"route add ::/0 via {address6(GATEWAY)}"] if machine.ipv6 else []
     return "\n".join((*lines, ""))
 
 
 def connect(places: Places, machines: Iterable[Machine]) -> None:
     """The bridge, and these machines at it. The namespaces exist already."""
-    switch = places.network(SWITCH)
-    _batch(switch, switch_script())
+    switch, machines = places.network(SWITCH), tuple(machines)
+    ipv6 = [machine for machine in machines if machine.ipv6]
+    _batch(switch, switch_script() + (switch_script6(ipv6) if ipv6 else ""))
     with kernel.inside_network(switch):
-        for name, value in FORWARDING.items():
+        for name, value in (FORWARDING | (FORWARDING6 if ipv6 else {})).items():
             # /proc/sys/net is that of the thread which opens it.
-            Path("/proc/sys/net/ipv4", name).write_text(value)
+            Path("/proc/sys/net", name).write_text(value)
     for machine in machines:
         there = places.network(machine.name)
         _batch(switch, cable_script(machine, there.name))

@@ -1,9 +1,10 @@
 """The hosts of a lab, their addresses and where a lab keeps its things. Values only; nothing here acts."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from lab.hosts.errors import LabError
 
@@ -27,6 +28,23 @@ OUTSIDE_NAME: Final = "outside.example"
 CLUSTER_DOMAIN: Final = "cluster.local"
 
 
+class Families(StrEnum):
+    """Which addresses a host has."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+    BOTH = "both"
+
+
+def address6(address: str) -> str:
+    """The address of IPv6 that a host has instead of this one, or beside it: ``fd00:168::204``."""
+    _, network, _, host = address.split(".")
+    return f"fd00:{network}::{host}"
+
+
+PREFIX6: Final = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     name: str
@@ -40,6 +58,32 @@ class Machine:
     """Whether the clone is to be seen there: the control plane and its libraries run from it, as root."""
     tree: str = ""
     """The Debian tree that it boots (machine/tree.py); empty for a host that is made of namespaces alone."""
+    families: Families = Families.IPV4
+
+    @property
+    def ipv4(self) -> bool:
+        return self.families is not Families.IPV6
+
+    @property
+    def ipv6(self) -> bool:
+        return self.families is not Families.IPV4
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of the network at the bridge; that of IPv4 first."""
+        return ((self.address,) if self.ipv4 else ()) + ((address6(self.address),) if self.ipv6 else ())
+
+    def with_families(self, families: Families) -> Self:
+        """Name servers outside of it are asked in its families, too."""
+        lines = []
+        for line in self.resolv_conf.splitlines():
+            word, _, server = line.partition(" ")
+            outside = word == "nameserver" and not server.startswith("127.")
+            if families is not Families.IPV6 or not outside:
+                lines.append(line)
+            if families is not Families.IPV4 and outside:
+                lines.append(f"{word} {address6(server)}")
+        return replace(self, families=families, resolv_conf="\n".join((*lines, "")))
 
 
 def _nameserver(address: str) -> str:
@@ -91,6 +135,9 @@ def machine_of(name: str) -> Machine:
             return machine
     raise LabError(f"there is no host {name!r}", hint=f"one of: {', '.join(each.name for each in MACHINES)}")
 
+
+FAMILIES: Final = "families"
+"""File in the state directory of a host."""
 
 SWITCH: Final = "switch"
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")

@@ -79,7 +79,7 @@ def read_service_entry(at: Field) -> ServiceEntry:
         selector=None if selector.absent else selector["labels"].labels(),
         export_to=read_export_to(spec["exportTo"]),
         subject_alt_names=spec["subjectAltNames"].texts(),
-        given=dict(given),
+        given={host: address for host, address in given if ":" not in address},
     )
     _check_whole(entry, spec)
     _check_ports(entry, spec["ports"])

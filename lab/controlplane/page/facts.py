@@ -97,7 +97,7 @@ def service_text(service: Service) -> str:
     """What a search for a service looks at."""
     about = service.document.metadata
     ports = " ".join(f"{each.number}/{each.protocol} {each.name}" for each in service.ports)
-    address = " ".join((*service.addresses, service.allocated))
+    address = " ".join((*service.addresses, *service.allocated))
     return f"{service.host} {about.namespace} {about.name} {service.registry} {address} {ports}"
 
 

@@ -67,7 +67,9 @@ def service(each: Service, facts: Facts) -> list[Row]:
     about = each.document.metadata
     where = [_code(address) for address in each.addresses]
     if each.allocated:
-        where.append(element("div", _code(each.allocated), " ", element("span", "allocated", class_="dim")))
+        where.append(
+            element("div", _code(" ".join(each.allocated)), " ", element("span", "allocated", class_="dim"))
+        )
     ports = [f"{port.number} {port.protocol}" + (f" {port.name}" * bool(port.name)) for port in each.ports]
     return [
         (

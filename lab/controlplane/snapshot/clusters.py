@@ -3,12 +3,11 @@
 Does not:  say what a DestinationRule changes in one (cluster_policy.py).
 """
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3 import address_pb2, config_source_pb2, extension_pb2, protocol_pb2
+from envoy.config.core.v3 import config_source_pb2, extension_pb2, protocol_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
@@ -51,7 +50,7 @@ def clusters(view: View) -> Iterator[Cluster]:
     for own in view.own:
         yield _inbound(view, own)
     passthrough = _passthrough(view, names.INBOUND_PASSTHROUGH)
-    passthrough.upstream_bind_config.CopyFrom(_from_inbound_source())
+    passthrough.upstream_bind_config.CopyFrom(view.families.inbound_source())
     yield passthrough
 
 
@@ -99,8 +98,7 @@ def _by_ads(name: str) -> Cluster.EdsClusterConfig:
 def _resolve(cluster: Cluster, view: View, seen: Seen, port: ServicePort, subset: Subset | None) -> None:
     one = seen.service.resolution is Resolution.DNS_ROUND_ROBIN
     cluster.type = Cluster.LOGICAL_DNS if one else Cluster.STRICT_DNS
-    only_v6 = all(ipaddress.ip_address(each).version == 6 for each in view.proxy.ips)
-    cluster.dns_lookup_family = Cluster.V6_ONLY if only_v6 else Cluster.V4_ONLY
+    cluster.dns_lookup_family = view.families.lookup
     cluster.dns_refresh_rate.CopyFrom(seconds(_DNS_REFRESH))
     cluster.dns_jitter.CopyFrom(seconds(_DNS_JITTER))
     cluster.respect_dns_ttl = True
@@ -153,7 +151,7 @@ def _inbound(view: View, own: OwnPort) -> Cluster:
         lb_policy=Cluster.CLUSTER_PROVIDED,
         cleanup_interval=seconds(_NEVER),
         common_lb_config=Cluster.CommonLbConfig(),
-        upstream_bind_config=_from_inbound_source(),
+        upstream_bind_config=view.families.inbound_source(),
     )
     if not first.external:
         same = {service.host: service for service, each in own.services if each.number == port.number}
@@ -201,7 +199,3 @@ def _with_options(cluster: Cluster, options: HttpProtocolOptions) -> Cluster:
             options.explicit_http_config.http_protocol_options.SetInParent()
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
     return cluster
-
-
-def _from_inbound_source() -> address_pb2.BindConfig:
-    return address_pb2.BindConfig(source_address={"address": names.INBOUND_SOURCE, "port_value": 0})

@@ -56,7 +56,7 @@ def domains_of(view: View, seen: Seen, port: int) -> list[str]:
     if seen.service.kubernetes and seen.service.resolution is Resolution.NONE:
         found += [f"*.{each}" for each in found]
     if not seen.everywhere:
-        found.append(_bracketed(seen.address))
+        found += [_bracketed(each) for each in (seen.address, *seen.more_addresses)]
     return [each for domain in found for each in ((domain, f"{domain}:{port}") if port else (domain,))]
 
 

@@ -9,6 +9,7 @@ from lab.controlplane.hosts import common
 from lab.controlplane.kinds.virtual_service import ConnectionMatch, ConnectionRoute, VirtualService
 from lab.controlplane.snapshot import names, tls
 from lab.controlplane.snapshot.chains import Chain, distinct, inspectors, socket_address
+from lab.controlplane.snapshot.families import also_at
 from lab.controlplane.snapshot.gateways import Opened, opened
 from lab.controlplane.snapshot.http import gateway_http
 from lab.controlplane.snapshot.network_filters import Arrival, to_route
@@ -19,10 +20,10 @@ from lab.controlplane.snapshot.virtual_services import for_gateway
 
 def gateway_listeners(view: View) -> Iterator[Listener]:
     for (port, bind), servers in opened(view).items():
-        address = bind or names.ANY_ADDRESS
+        address, *others = (bind,) if bind else view.families.wildcards
         chains = distinct(_chains(view, servers, address))
         if chains:
-            yield Listener(
+            listener = Listener(
                 name=names.listener(address, port),
                 address=socket_address(address, port),
                 filter_chains=[each.built() for each in chains],
@@ -30,6 +31,7 @@ def gateway_listeners(view: View) -> Iterator[Listener]:
                 traffic_direction=base_pb2.OUTBOUND,
                 max_connections_to_accept_per_socket_event={"value": CONNECTION_BATCH},
             )
+            yield also_at(listener, others)
 
 
 def _chains(view: View, servers: Sequence[Opened], address: str) -> Iterator[Chain]:

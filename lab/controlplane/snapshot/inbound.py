@@ -29,6 +29,7 @@ from lab.controlplane.snapshot.chains import (
     socket_address,
     tls_inspector,
 )
+from lab.controlplane.snapshot.families import also_at
 from lab.controlplane.snapshot.http import inbound_http
 from lab.controlplane.snapshot.network_filters import Arrival, tcp_proxy, to_application
 from lab.controlplane.snapshot.outbound import CONNECTION_BATCH
@@ -93,9 +94,10 @@ def inbound_listener(view: View) -> Listener:
         *_catch_all(view),
         *(chain for own in view.own for chain in _own(view, own)),
     ]
-    return Listener(
+    first, *others = view.families.wildcards
+    listener = Listener(
         name=names.VIRTUAL_INBOUND,
-        address=socket_address(names.ANY_ADDRESS, names.INBOUND_PORT),
+        address=socket_address(first, names.INBOUND_PORT),
         filter_chains=chains,
         listener_filters=_listener_filters(chains),
         listener_filters_timeout=seconds(view.mesh.detection_timeout),
@@ -103,6 +105,7 @@ def inbound_listener(view: View) -> Listener:
         traffic_direction=base_pb2.INBOUND,
         max_connections_to_accept_per_socket_event={"value": CONNECTION_BATCH},
     )
+    return also_at(listener, others)
 
 
 def _ways(mode: str, protocol: Protocol) -> tuple[_Taken, ...]:
@@ -139,7 +142,7 @@ def _catch_all(view: View) -> Iterator[FilterChain]:
 
 
 def _own(view: View, own: OwnPort) -> Iterator[FilterChain]:
-    name, cluster = names.listener(names.ANY_ADDRESS, own.number), names.inbound(own.number)
+    name, cluster = names.listener(view.families.wildcards[0], own.number), names.inbound(own.number)
     service, port = own.services[0]
     for taken in _ways(view.modes.of(own.number), own.protocol):
         ends = to_application(cluster, Arrival(number=own.number, protocol=own.protocol))

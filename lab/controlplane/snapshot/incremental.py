@@ -170,4 +170,4 @@ def _shape(seen: Seen) -> tuple[object, ...]:
     endpoints directly."""
     direct = seen.service.resolution is Resolution.NONE
     said = (getattr(seen.service, each.name) for each in fields(Service) if each.name != "document")
-    return seen.address, seen.rule, seen.instances if direct else (), *said
+    return seen.address, seen.more_addresses, seen.rule, seen.instances if direct else (), *said

@@ -35,7 +35,7 @@ def _entries(listened: list[Seen]) -> list[tuple[str, bytes]]:
     """By name. Hosts that share a name must come together."""
     table = nds_pb2.NameTable()
     for seen in listened:
-        ips = [] if seen.everywhere or seen.is_range else [seen.address]
+        ips = [] if seen.everywhere or seen.is_range else [seen.address, *seen.more_addresses]
         if _direct(seen):
             ips = _headless(table, seen)
         if ips:

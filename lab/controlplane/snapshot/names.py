@@ -16,10 +16,9 @@ INBOUND_PORT: Final = 15006
 """Where captured connections arrive (Istio's port table)."""
 
 ANY_ADDRESS: Final = "0.0.0.0"
+"""A service's, if nothing but its name tells it apart: for proxies of IPv6, too."""
 HTTP_PROXY: Final = "http_proxy"
 """The route table of applications that use HTTP_PROXY."""
-INBOUND_SOURCE: Final = "127.0.0.6"
-"""Source address of what Envoy hands to the application; the capture rules let it pass uncaptured."""
 
 _API: Final = "/apis/networking.istio.io/v1/namespaces"
 """istiod names the configuration behind a cluster or route by today's API version, whatever the document

@@ -27,6 +27,7 @@ from lab.controlplane.snapshot.chains import (
     socket_address,
 )
 from lab.controlplane.snapshot.connection_chains import Bound, connection_chains
+from lab.controlplane.snapshot.families import also_at
 from lab.controlplane.snapshot.http import outbound_http
 from lab.controlplane.snapshot.network_filters import catch_all, tcp_proxy
 from lab.controlplane.snapshot.packing import seconds
@@ -34,7 +35,6 @@ from lab.controlplane.snapshot.view import Seen, View
 
 CONNECTION_BATCH: Final = 1
 """Connections taken per wake-up: a burst is shared among workers instead of landing on one."""
-_LOOPBACK: Final = "127.0.0.1"
 _RESERVED: Final = frozenset({names.OUTBOUND_PORT, names.INBOUND_PORT, 15021, 15090})
 """Ports the proxy itself listens on, on every address."""
 
@@ -44,7 +44,7 @@ class _Entry:
     """A listener while services still claim a part of it."""
 
     number: int
-    address: str
+    addresses: tuple[str, ...]
     chains: list[Chain]
     protocol: Protocol
     """AUTO also where HTTP and other bytes share the port."""
@@ -86,7 +86,10 @@ def _enter(view: View, entries: dict[tuple[str, int], _Entry], bound: Bound) -> 
     if current is None:
         protocol = Protocol.AUTO if port.protocol.http else port.protocol
         entries[place] = _Entry(
-            number=port.number, address=bound.address, chains=_chains(view, bound), protocol=protocol
+            number=port.number,
+            addresses=_addresses(view, bound),
+            chains=_chains(view, bound),
+            protocol=protocol,
         )
         return
     if port.protocol.routed and current.protocol is Protocol.AUTO:
@@ -99,6 +102,12 @@ def _enter(view: View, entries: dict[tuple[str, int], _Entry], bound: Bound) -> 
         current.protocol = Protocol.AUTO
 
 
+def _addresses(view: View, bound: Bound) -> tuple[str, ...]:
+    if bound.address == names.ANY_ADDRESS:
+        return view.families.wildcards
+    return (bound.address, *(bound.seen.more_addresses if bound.address == bound.seen.address else ()))
+
+
 def _chains(view: View, bound: Bound) -> list[Chain]:
     connections = [] if bound.port.protocol.http else connection_chains(view, bound)
     if not bound.port.protocol.routed:
@@ -109,7 +118,7 @@ def _chains(view: View, bound: Bound) -> list[Chain]:
     route = str(number) if shared else names.virtual_host(bound.seen.host, number)
     manager = outbound_http(
         view.proxy,
-        stat_prefix=f"outbound_{names.listener(bound.address, number)};",
+        stat_prefix=f"outbound_{names.listener(_addresses(view, bound)[0], number)};",
         route_name=route,
         protocol=bound.port.protocol,
     )
@@ -125,9 +134,10 @@ def _built(view: View, entry: _Entry, *, passes: bool = True) -> Listener:
     elif default is None and passes:
         default = _fall_through(view)
     sniffs = any(each.protocols for each in entry.chains)
-    return Listener(
-        name=names.listener(entry.address, entry.number),
-        address=socket_address(entry.address, entry.number),
+    first, *others = entry.addresses
+    listener = Listener(
+        name=names.listener(first, entry.number),
+        address=socket_address(first, entry.number),
         filter_chains=chains,
         default_filter_chain=default,
         listener_filters=inspectors(entry.chains),
@@ -136,6 +146,7 @@ def _built(view: View, entry: _Entry, *, passes: bool = True) -> Listener:
         traffic_direction=base_pb2.OUTBOUND,
         bind_to_port={"value": False},
     )
+    return also_at(listener, others)
 
 
 def _fall_through(view: View) -> FilterChain:
@@ -146,15 +157,17 @@ def _fall_through(view: View) -> FilterChain:
 
 def _http_proxy(view: View) -> Listener:
     """For applications that are told to use a proxy: one port on the loopback, every service by its name."""
-    port = view.mesh.http_proxy_port
+    port, loopbacks = view.mesh.http_proxy_port, view.families.loopbacks
     manager = outbound_http(
         view.proxy,
-        stat_prefix=f"outbound_{names.listener(_LOOPBACK, port)};",
+        stat_prefix=f"outbound_{names.listener(loopbacks[0], port)};",
         route_name=names.HTTP_PROXY,
         protocol=Protocol.HTTP,
         absolute_urls=True,
     )
-    entry = _Entry(number=port, address=_LOOPBACK, chains=[Chain(filters=(manager,))], protocol=Protocol.HTTP)
+    entry = _Entry(
+        number=port, addresses=loopbacks, chains=[Chain(filters=(manager,))], protocol=Protocol.HTTP
+    )
     listener = _built(view, entry, passes=False)
     listener.ClearField("bind_to_port")
     listener.max_connections_to_accept_per_socket_event.value = CONNECTION_BATCH
@@ -163,14 +176,16 @@ def _http_proxy(view: View) -> Listener:
 
 def _virtual_outbound(view: View) -> Listener:
     port = names.OUTBOUND_PORT
-    return Listener(
+    first, *others = view.families.wildcards
+    listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
-        address=socket_address(names.ANY_ADDRESS, port),
+        address=socket_address(first, port),
         filter_chains=_virtual_chains(view, port),
         use_original_dst={"value": True},
         traffic_direction=base_pb2.OUTBOUND,
         max_connections_to_accept_per_socket_event={"value": CONNECTION_BATCH},
     )
+    return also_at(listener, others)
 
 
 def _virtual_chains(view: View, port: int) -> Iterable[FilterChain]:

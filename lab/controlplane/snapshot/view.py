@@ -6,7 +6,6 @@ Surprise:  there are two lists of services. Listeners, routes and names are made
            a host, and each of its addresses; clusters of one service a host, in which they are merged.
 """
 
-import ipaddress
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +23,7 @@ from lab.controlplane.registry import World
 from lab.controlplane.services import Service, services
 from lab.controlplane.snapshot import names
 from lab.controlplane.snapshot.authentication import Modes, Policies
+from lab.controlplane.snapshot.families import Families, families
 from lab.controlplane.snapshot.precedence import in_order, merged, of_one_namespace, rank
 from lab.controlplane.snapshot.rules import Rules
 from lab.controlplane.snapshot.virtual_services import for_gateway, visible
@@ -43,6 +43,8 @@ class Seen:
     """The address or range applications reach it by; 0.0.0.0 when only its name tells it apart."""
     instances: tuple[Instance, ...]
     rule: DestinationRule | None = None
+    more_addresses: tuple[str, ...] = ()
+    """Of the other family, for a proxy that has both."""
 
     @property
     def host(self) -> str:
@@ -83,6 +85,7 @@ class OwnPort:
 class View:
     mesh: Mesh
     proxy: Proxy
+    families: Families
     listened: tuple[Seen, ...]
     """One per document, host and address."""
     services: tuple[Seen, ...]
@@ -129,6 +132,7 @@ class View:
 
 def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
     every, problems = services(world, mesh)
+    own_families = families(proxy, mesh)
     workloads, rules, policies = Workloads(world, mesh), Rules.of(world, mesh), Policies.of(world, mesh)
     shown = sorted(
         (each for each in every if each.visible_from(proxy.namespace)), key=lambda each: rank(each, proxy)
@@ -140,9 +144,11 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
         same.setdefault((each.host, each.namespace), []).append(each)
 
     def seen(service: Service) -> Seen:
+        address, *more = _addresses(service, own_families, allocated=addresses.may_use(proxy, mesh))
         return Seen(
             service=service,
-            address=_address(service, proxy, mesh),
+            address=address,
+            more_addresses=tuple(more),
             instances=workloads.of_host(service, same[service.host, service.namespace]),
             rule=rules.outbound(service, proxy),
         )
@@ -153,6 +159,7 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
     return View(
         mesh=mesh,
         proxy=proxy,
+        families=own_families,
         listened=tuple(seen_listened.values()),
         services=tuple(seen_listened.get(id(each)) or seen(each) for each in chosen),
         own=() if proxy.role == ROUTER else tuple(_own_ports(own, rules, proxy)),
@@ -167,19 +174,11 @@ def view(world: World, proxy: Proxy, mesh: Mesh) -> View:
     )
 
 
-def _address(service: Service, proxy: Proxy, mesh: Mesh) -> str:
-    """Of a family that the proxy has, where there is a choice."""
-    if len(service.addresses) == 1:
-        return service.addresses[0]
-    families = {ipaddress.ip_address(each).version for each in proxy.ips}
-    fitting = (
-        each for each in service.addresses if ipaddress.ip_network(each, strict=False).version in families
-    )
+def _addresses(service: Service, own: Families, *, allocated: bool) -> tuple[str, ...]:
+    """At least one, and of a family that the proxy has, where there is a choice."""
     if service.addresses:
-        return next(fitting, service.addresses[0])
-    if service.allocated and addresses.may_use(proxy, mesh):
-        return service.allocated
-    return names.ANY_ADDRESS
+        return own.fitting(service.addresses) or service.addresses[:1]
+    return (own.fitting(service.allocated) if allocated else ()) or (names.ANY_ADDRESS,)
 
 
 _Own = tuple[Service, Instance]

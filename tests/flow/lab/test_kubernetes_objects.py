@@ -83,7 +83,8 @@ async def test_a_service_entry_shows_the_addresses_it_was_given_and_keeps_them(a
     await ask("POST", path, ENTRY)
     _, shown = await ask("GET", f"{path}/ours")
     addresses = shown["status"]["addresses"]
-    assert [each["host"] for each in addresses] == ["a.example", "b.example"]
+    assert [each["host"] for each in addresses] == ["a.example", "a.example", "b.example", "b.example"]
+    assert [":" in each["value"] for each in addresses] == [False, True, False, True]
     earlier = {**ENTRY, "metadata": {"name": "before", "namespace": "default"}}
     await ask("POST", "/apis/networking.istio.io/v1/namespaces/default/serviceentries", earlier)
     _, again = await ask("GET", f"{path}/ours")

@@ -237,9 +237,10 @@ async def test_a_node_that_does_not_say_who_it_is_is_an_invalid_argument(control
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_proxy_without_an_ipv4_address_is_served_with_a_warning(
-    control_plane: ControlPlane, caplog: pytest.LogCaptureFixture
+async def test_a_proxy_without_an_ipv4_address_has_its_inbound_source_in_ipv6(
+    control_plane: ControlPlane,
 ) -> None:
     async with stream(control_plane, INSTANCE_IPS="fd00::204") as vm:
-        assert (await vm.get(type_urls.CLUSTER)).resources
-    assert any(line.startswith("proxy without an IPv4 address") for line in caplog.messages)
+        told = b"".join(each.value for each in (await vm.get(type_urls.CLUSTER)).resources)
+    assert b"::6" in told
+    assert b"127.0.0.6" not in told

@@ -11,6 +11,7 @@ from lab.demo.names import CONFIGURE, INSTALL
 from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import services
 from lab.hosts.lab import Lab
+from lab.hosts.world import ISTIOD, Families, address6
 
 HOSTS = ("vm", "client")
 SETTINGS = "/var/lib/istio/envoy/cluster.env"
@@ -23,19 +24,22 @@ def two_machines(
     begin: Callable[[Stage], None],
     settings: Mapping[str, str] | None = None,
     before: Callable[[Stage], None] | None = None,
+    families: Mapping[str, Families] | None = None,
 ) -> Iterator[Stage]:
     """``begin`` starts the control plane; ``settings`` stand at the end of each machine's cluster.env;
-    ``before`` happens when both have their files and no agent runs.
+    ``before`` happens when both have their files and no agent runs. With ``families``, istiod is known to
+    both by its address of IPv6.
     """
-    lab = Lab(name)
+    lab = Lab(name, families=families)
+    configure = CONFIGURE.replace(ISTIOD, address6(ISTIOD)) if families else CONFIGURE
     lab.up()
     try:
         stage = Stage(lab, lambda kind, line: print(line))
         begin(stage)
         stage.services["nginx"] = services.start_application(lab.host("vm"))
-        joining.describe(stage)
+        joining.describe(stage, configure)
         lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", "/tmp/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+        stage.type("istiod", f"{configure} -f client-sidecar.yaml -o client")
         stage.mesh("apply -f serviceentry.yaml")
         for host in HOSTS:
             stage.carry(host, "istiod", host)

@@ -50,7 +50,7 @@ def test_a_file_that_is_read_again_exchanges_its_resources_in_one_step() -> None
     new = parse(other + "---" + story.SERVICE, file="again.yaml").resources
     world = world.exchange(old, new)
     assert [(each.host, each.allocated) for each in services(world, Mesh())[0]] == [
-        ("nginx.jd.com", "240.240.0.1"),
-        ("xxx.jd.com", "240.240.0.2"),
+        ("nginx.jd.com", ("240.240.0.1", "2001:2::1")),
+        ("xxx.jd.com", ("240.240.0.2", "2001:2::2")),
     ]
     assert len(world.all(WorkloadEntry)) == 1

@@ -3,8 +3,8 @@ import pytest
 from lab.hosts.cluster import KINDS, Kind, kind_of
 from lab.hosts.errors import LabError
 from lab.hosts.machine import tree
-from lab.hosts.network import cable_script, hardware, host_script, switch_script
-from lab.hosts.world import CLUSTER_DNS, GATEWAY, MACHINES, Machine, Places, machine_of
+from lab.hosts.network import cable_script, hardware, host_script, switch_script, switch_script6
+from lab.hosts.world import CLUSTER_DNS, GATEWAY, MACHINES, Families, Machine, Places, machine_of
 
 
 def test_the_hosts_have_the_addresses_of_the_documents() -> None:
@@ -92,3 +92,26 @@ def test_no_tree_that_gets_the_agent_has_what_its_package_brings_or_both_tools_f
         packages = {*tree.BASE, *tree.FLAVOURS[flavour]}
         assert len(packages & {"iptables", "nftables"}) == 1
         assert not [name for name in packages if name.startswith("python3")]
+
+
+def test_a_host_of_ipv6_alone_has_no_address_of_ipv4_and_asks_by_its_own_family() -> None:
+    host = machine_of("client").with_families(Families.IPV6)
+    script = host_script(host)
+    assert "192.168." not in script
+    assert "address add fd00:168::30/64 dev eth0 nodad\n" in script
+    assert "route add ::/0 via fd00:168::1\n" in script
+    assert host.resolv_conf.startswith("nameserver fd00:96::10\n")
+    assert host.addresses == ("fd00:168::30",)
+
+
+def test_a_host_of_both_has_both_that_of_ipv4_first() -> None:
+    host = machine_of("vm").with_families(Families.BOTH)
+    assert host.addresses == ("192.168.0.204", "fd00:168::204")
+    assert host.resolv_conf == "nameserver 127.0.0.53\n"  # a resolver on the machine itself is one
+    client = machine_of("client").with_families(Families.BOTH)
+    assert client.resolv_conf.startswith("nameserver 10.96.0.10\nnameserver fd00:96::10\n")
+
+
+def test_the_switch_knows_the_way_to_the_cluster_in_ipv6_too() -> None:
+    istiod = machine_of("istiod").with_families(Families.BOTH)
+    assert "route add fd00:96::10/128 via fd00:168::59\n" in switch_script6([istiod])
