@@ -59,7 +59,10 @@ def preview(
         return settings.left_alone
     known = manifest.load(directory)
     tools = known.tools if known else flavour.detect(settings.flavour)
-    return Preview(tools=tools, plan=plan(settings, host.read(), ip6tables=bool(tools.ip6tables)))
+    return Preview(
+        tools=tools,
+        plan=plan(settings, host.read(envoy_port=settings.outbound_port), ip6tables=bool(tools.ip6tables)),
+    )
 
 
 def apply(

@@ -9,14 +9,13 @@ Does not:  read settings: apply runs as a child, so that what it loads (yaml, py
 import logging
 import os
 import shlex
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vmagent.capture import flavour, manifest, privilege, timing, undo, verify
+from vmagent.capture import flavour, listening, manifest, privilege, timing, undo, verify
 from vmagent.capture.attempt import attempt
 from vmagent.capture.signals import Stop
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
@@ -39,9 +38,6 @@ TAKE_BACK_FOR: Final = 30.0
 
 RETRY_REMOVAL: Final = 0.5
 """Seconds until rules that could not be taken back, because others hold the lock, are tried again."""
-
-CONNECT: Final = 0.5
-"""Seconds for Envoy to accept on loopback: the kernel accepts for a process that merely is slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +108,7 @@ class Holder:
         self._port = known.outbound_port if known else 0
         self._said_at = timing.monotonic()
         self._beat_at = timing.monotonic()
+        self._followed = listening.Followed(listening.families(self._port))
         self._obstacle = ""
         """Why no rule could be written, whatever the gates say."""
 
@@ -133,6 +130,9 @@ class Holder:
                     self._let_go(seen)
                 case Action.VERIFY:
                     self._verify()
+                case Action.WAIT if self._watch.captured and self._followed.moved(self._port, now):
+                    log.info("Envoy listens in other families than it did: the rules follow")
+                    self._apply()
                 case Action.WAIT:
                     self._stop.wait(self._watch.pause(now))
         if self._stop.stays:
@@ -188,7 +188,7 @@ class Holder:
         # cannot even say so, since its disk is full, gets the benefit of the doubt.
         agent = locked and waiting.get("config", readiness.STARTING) == readiness.STARTING
         ready = agent and "envoy" not in waiting
-        envoy = ready or not self._watch.captured or _accepts(self._port)
+        envoy = ready or not self._watch.captured or listening.accepts(self._port)
         leaving = locked and os.path.lexists(self._options.agent / LEAVING)
         return Seen(now=now, waiting=waiting, agent=agent, envoy=envoy, leaving=leaving)
 
@@ -212,6 +212,7 @@ class Holder:
         self._gate.close("capture", why)
 
     def _apply(self) -> None:
+        families = listening.families(self._port)
         failure = attempt(self._options.apply)
         now = timing.monotonic()
         known = manifest.load(self._options.directory)
@@ -227,6 +228,7 @@ class Holder:
             self._gate_waits(self._obstacle or failure.public)
             return
         self._port = known.outbound_port if known else 0
+        self._followed.write(families or listening.families(self._port))
         self._watch.applied(now)
         self._gate.open("capture")
 
@@ -266,11 +268,3 @@ class Holder:
         self._watch.removed(timing.monotonic())
         if seen.leaving or not in_part:  # else it says why apply failed
             self._gate_waits("the agent is leaving" if seen.leaving else "the agent or Envoy is not running")
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), CONNECT).close()
-    except OSError:
-        return False
-    return True

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vmagent.capture import listening
+from vmagent.capture.rule import Family
+
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 IF_INET6: Final = Path("/proc/net/if_inet6")
 SIOCGIFADDR: Final = 0x8915
@@ -29,13 +32,16 @@ class Host:
     ipv4: bool
     """Has an address that is neither loopback nor link-local."""
     ipv6: bool
+    envoy: frozenset[Family] = frozenset()
+    """In which Envoy listens; empty if it does not, so that the addresses must tell."""
 
 
-def read(resolv_conf: Path = RESOLV_CONF) -> Host:
+def read(resolv_conf: Path = RESOLV_CONF, *, envoy_port: int) -> Host:
     return Host(
         nameservers=nameservers(resolv_conf.read_text(errors="replace") if resolv_conf.exists() else ""),
         ipv4=any(_usable(address) for address in _ipv4_addresses()),
         ipv6=any(_usable(address) for address in ipv6_addresses(_text(IF_INET6))),
+        envoy=listening.families(envoy_port),
     )
 
 

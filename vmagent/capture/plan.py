@@ -11,11 +11,14 @@ from typing import Final
 from vmagent.capture.config import ALL, CaptureConfig
 from vmagent.capture.host import Host
 from vmagent.capture.rule import TABLES, Family, Rule, chains
-from vmagent.capture.rules import Net, rules
+from vmagent.capture.rules import Net, names_alone, rules
 from vmagent.errors import Misconfigured
 
 PASSTHROUGH6: Final = "::6"
 """IPv6 twin of 127.0.0.6. Not covered by ::1/128, so it must exist on ``lo`` before Envoy can bind it."""
+
+
+ONLY_IPV6: Final[frozenset[Family]] = frozenset({"ipv6"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Plan:
 
 def plan(config: CaptureConfig, host: Host, *, ip6tables: bool) -> Plan:
     """Raises Misconfigured if the settings ask for something that no rule of this host could do."""
-    ipv6 = (config.dual_stack or not host.ipv4) and host.ipv6
+    ipv6 = _wants_ipv6(config, host)
     nets = [_ipv4(config, host)]
     if ipv6 and ip6tables:
         nets.append(_ipv6(host))
@@ -38,11 +41,23 @@ def plan(config: CaptureConfig, host: Host, *, ip6tables: bool) -> Plan:
             f" ({_listed(host.nameservers)}) are IPv6, and IPv6 is not captured",
             hint="set ISTIO_DUAL_STACK=true, or name an IPv4 resolver in /etc/resolv.conf",
         )
+    planned = {net.family: rules(config, net) for net in nets}
+    if host.envoy == ONLY_IPV6:
+        planned["ipv4"] = names_alone(config, nets[0])
     return Plan(
-        families={net.family: rules(config, net) for net in nets},
+        families={family: written for family, written in planned.items() if written},
         outbound_port=config.outbound_port,
         notes=tuple(_notes(config, host, wants_ipv6=ipv6, ip6tables=ip6tables)),
     )
+
+
+def _wants_ipv6(config: CaptureConfig, host: Host) -> bool:
+    """Where Envoy listens already, that decides: not what it would if the addresses were all."""
+    if not host.ipv6:
+        return False
+    if host.envoy:
+        return "ipv6" in host.envoy and (config.dual_stack or "ipv4" not in host.envoy)
+    return config.dual_stack or not host.ipv4
 
 
 def _ipv4(config: CaptureConfig, host: Host) -> Net:
@@ -68,6 +83,11 @@ def _ipv6(host: Host) -> Net:
 def _notes(config: CaptureConfig, host: Host, *, wants_ipv6: bool, ip6tables: bool) -> Iterator[str]:
     if not host.ipv6:
         pass
+    elif not wants_ipv6 and config.dual_stack:
+        yield (
+            "IPv6 is not captured: Envoy listens on IPv4 only, although ISTIO_DUAL_STACK=true here"
+            " (istiod needs that, too, and the machine an address of both that lasts)"
+        )
     elif not wants_ipv6:
         yield (
             "IPv6 is not captured: the first address is IPv4, so Envoy listens on IPv4 only"
@@ -75,6 +95,8 @@ def _notes(config: CaptureConfig, host: Host, *, wants_ipv6: bool, ip6tables: bo
         )
     elif not ip6tables:
         yield "IPv6 is not captured: there is no ip6tables on this host"
+    if host.envoy == ONLY_IPV6 and host.ipv4:
+        yield "IPv4 is not captured, but for questions for names: Envoy listens on IPv6 only"
     ipv6 = wants_ipv6 and ip6tables
     skipped = [server for server in host.nameservers if server.version == 6]
     if config.dns and not config.dns_all and skipped and not ipv6:

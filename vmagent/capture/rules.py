@@ -51,6 +51,24 @@ def rules(config: CaptureConfig, net: Net) -> tuple[Rule, ...]:
     )
 
 
+def names_alone(config: CaptureConfig, net: Net) -> tuple[Rule, ...]:
+    """For a family in which Envoy does not listen: questions to its resolvers go to the agent, and nothing
+    else is touched. Empty if there is none to ask.
+    """
+    if not config.dns or not (config.dns_all or net.nameservers):
+        return ()
+    owners = [("uid", owner) for owner in config.uids] + [("gid", owner) for owner in config.gids]
+    return (
+        Rule(table="nat", chain="OUTPUT", name="outbound", jump="ISTIO_OUTPUT"),
+        *(
+            _output(f"own-traffic-{kind}-{owner}", f"-m owner --{kind}-owner {owner}", "RETURN")
+            for kind, owner in owners
+        ),
+        *_groups(config),
+        *_dns(config, net),
+    )
+
+
 def _output(name: str, match: str, jump: str) -> Rule:
     return Rule(table="nat", chain="ISTIO_OUTPUT", name=name, match=match, jump=jump)
 

@@ -1,11 +1,12 @@
 """The named cases of the golden files: settings and host in, restore text out."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from vmagent.capture.config import CaptureConfig, parse
 from vmagent.capture.host import Host
+from vmagent.capture.rule import Family
 
 
 class TwoAccounts:
@@ -18,11 +19,12 @@ class TwoAccounts:
         return {"istio-proxy": 996, "backup": 34}.get(who)
 
 
-def host(*nameservers: str, ipv4: bool = True, ipv6: bool = False) -> Host:
+def host(*nameservers: str, ipv4: bool = True, ipv6: bool = False, envoy: Set[Family] = frozenset()) -> Host:
     return Host(
         nameservers=tuple(ipaddress.ip_address(server) for server in nameservers or ("10.96.0.10",)),
         ipv4=ipv4,
         ipv6=ipv6,
+        envoy=frozenset(envoy),
     )
 
 
@@ -57,6 +59,16 @@ CASES = (
         name="dual-stack",
         env={**TYPICAL, "ISTIO_DUAL_STACK": "true", "ISTIO_SERVICE_CIDR": "10.0.0.0/8,fd00:1::/64"},
         host=host("10.96.0.10", "fd00::53", ipv6=True),
+    ),
+    Case(
+        name="dual-stack-without-istiods",
+        env={**TYPICAL, "ISTIO_DUAL_STACK": "true"},
+        host=host("10.96.0.10", "fd00::53", ipv6=True, envoy={"ipv4"}),
+    ),
+    Case(
+        name="only-ipv6-beside-docker",
+        env=TYPICAL,
+        host=host("127.0.0.53", "fd00::53", ipv6=True, envoy={"ipv6"}),
     ),
     Case(name="only-ipv6", env=TYPICAL, host=host("fd00::53", ipv4=False, ipv6=True)),
     Case(
