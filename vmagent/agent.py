@@ -8,6 +8,7 @@ Does not:  do the work of any part; tell one of another's news (joints.py); map 
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from vmagent import reporting, wiring
@@ -53,8 +54,8 @@ class Agent:
     rest.
 
     ``remarks`` is what is odd about the configuration, for the status; ``place`` finds the configuration for
-    where the machine is by then (None: it stays where it is). Raises Misconfigured when a port is taken, with
-    nothing left open.
+    where the machine is by then (None: it stays where it is); ``renew`` asks for an agent that starts anew in
+    this one's place. Raises Misconfigured when a port is taken, with nothing left open.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Agent:
         clock: Clock,
         remarks: str = "",
         place: Place | None = None,
+        renew: Callable[[], None] = lambda: None,
         systemd: Systemd = OUTSIDE,
     ) -> None:
         self._config = config
@@ -74,6 +76,7 @@ class Agent:
         self._clock = clock
         self._systemd = systemd
         self._place = place
+        self._renew = renew
         self._health: HealthWatch | None = None
         self._started = clock.now()
         self._verdicts: Latest[Verdict] = Latest()
@@ -230,7 +233,9 @@ class Agent:
         """Another address: to the control plane another machine, to everybody here the same one."""
         self._config = config
         self._upstream.become(wiring.xds_node(config))
-        self._envoy.follow(self._envoy_config)
+        if self._envoy.follow(self._envoy_config):
+            log.warning("the machine's addresses are of another family: Envoy gets a successor")
+            self._renew()
         if self._health and config.probe:
             self._health.retarget(wiring.probe(config.probe))
 

@@ -82,7 +82,7 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
     succeed_on_signals(leave=handover.leave, renew=handover.renew)
     async with Tasks() as tasks:
         trial = tasks.start("renewal", handover.tried())
-        agent = await _begun(paths, role, _Wait(gates, run_dir, clock, systemd), stop)
+        agent = await _begun(paths, role, _Wait(gates, run_dir, clock, systemd), stop, handover.renew)
         if agent is not None:
             handover.agent = agent
             systemd.close_inherited()
@@ -195,7 +195,9 @@ class _Wait:
         document.write(self.run_dir, facts)
 
 
-async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> "Agent | None":
+async def _begun(
+    paths: Paths, role: str, wait: _Wait, stop: asyncio.Event, renew: Callable[[], None]
+) -> "Agent | None":
     """Wait for files that are sound and ports that are free. A file half copied is wrong for a moment, so a
     wrong one is no end either.
 
@@ -209,7 +211,7 @@ async def _begun(paths: Paths, role: str, wait: _Wait, stop: asyncio.Event) -> "
                 await keys.start_early()
                 first = False
             if not stop.is_set():  # or there would be an agent that never heard what kind of stop it is
-                return _agent(loaded, paths, wait)
+                return _agent(loaded, paths, wait, renew)
         except VmagentError as why:
             wait.because(why)
         await happens(stop, within=LOOK_AGAIN)
@@ -223,7 +225,7 @@ async def _placed(loaded: load.Loaded, paths: Paths) -> load.Loaded:
     return replace(loaded, config=await placing.here(loaded.config, paths.base))
 
 
-def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait) -> "Agent":
+def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait, renew: Callable[[], None]) -> "Agent":
     with garbage.not_in_here():
         from vmagent.agent import Agent  # half of the start, beside which the child for keys begins
 
@@ -235,6 +237,7 @@ def _agent(loaded: load.Loaded, paths: Paths, wait: _Wait) -> "Agent":
         clock=wait.clock,
         remarks="; ".join(map(str, loaded.unknown)),
         place=lambda config: placing.here(config, paths.base),
+        renew=renew,
         systemd=wait.systemd,
     )
     for remark in (*loaded.unknown, *loaded.notes):

@@ -7,6 +7,7 @@ Surprise:  an Envoy that serves is never given up for one that does not start: t
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ TERM_PATIENCE: Final = 3.0
 
 _SOUND: Final = " OK"
 """The end of what an Envoy prints that has only checked its files."""
+
+LOOPBACKS: Final = ("127.0.0.1", "::1")
 
 _PIECE: Final = 1 << 20
 """Bytes that are compared at once."""
@@ -124,10 +127,13 @@ class Succession:
         return False
 
     async def _serves(self) -> bool:
-        try:
-            return not (await self._admin.facts()).missing
-        except Unavailable:
-            return False
+        """On whichever loopback its agent had it answer: the machine's addresses may be of another family."""
+        ports = self._config.ports
+        elsewhere = (Admin(home, ports.admin, advice=self._config.advice) for home in LOOPBACKS)
+        for admin in (self._admin, *elsewhere):
+            with contextlib.suppress(Unavailable):
+                return not (await admin.facts()).missing
+        return False
 
     def argv(self, epoch: int) -> Sequence[str]:
         """Of an Envoy that can be started now: its files are written."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from vmagent.envoy.addresses import family
+from vmagent.envoy.addresses import Family, family
 from vmagent.envoy.admin import Admin
 from vmagent.envoy.arguments import environment
 from vmagent.envoy.bootstrap import left_out
@@ -91,8 +91,7 @@ class Supervisor:
         self._restarts = restarts or Restarts()
         self._spawn = spawn
         self._check = check
-        home = family(config.ips, dual_stack=config.dual_stack).localhost
-        self._admin = admin or Admin(home, config.ports.admin, advice=config.advice)
+        self._admin = admin or Admin(_family(config).localhost, config.ports.admin, advice=config.advice)
         self._footprint = Footprint(config)
         self._succession = Succession(config, self._footprint, self._admin, check)
         self._child: Child | None = None
@@ -111,11 +110,14 @@ class Supervisor:
         self._drain = Drain(config, self._admin, clock)
         self.grace = self._drain.grace + TERM_PATIENCE + KILL_LIMIT + 1.0
 
-    def follow(self, config: EnvoyConfig) -> None:
-        """The next Envoy gets a bootstrap of this; the one that runs stays as it is."""
-        self._config = config
+    def follow(self, config: EnvoyConfig) -> bool:
+        """The next Envoy gets a bootstrap of this; the one that runs stays as it is. True if that one serves
+        in other families of addresses than this says: it needs a successor, and that an agent of its own.
+        """
+        before, self._config = self._config, config
         self._footprint = Footprint(config)
         self._succession = Succession(config, self._footprint, self._admin, self._check)
+        return _family(before) != _family(config)
 
     # --- start and watch --------------------------------------------------------------------------------
 
@@ -287,6 +289,10 @@ class Supervisor:
         now = EnvoyState(state=self._life, reason=reason, pid=pid, restarts=max(0, self._times - 1))
         if now != self.state.value:
             self.state.publish(now)
+
+
+def _family(config: EnvoyConfig) -> Family:
+    return family(config.ips, dual_stack=config.dual_stack)
 
 
 async def _heard(event: asyncio.Event) -> None:
