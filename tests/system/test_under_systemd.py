@@ -20,21 +20,26 @@ BOTH = pytest.mark.parametrize("unit", operator.UNITS)
 
 
 @pytest.fixture(scope="module")
-def vm(package: Path) -> Iterator[SystemdHost]:
+def lab() -> Iterator[Lab]:
     lab = Lab("units", {"vm": "iptables"})
     lab.down()
     lab.up()
     try:
-        vm = lab.machine("vm")
-        operator.install(vm, package)
-        vm.append("/etc/istio-agent/agent.env", f"VMAGENT_LOG_FILE={LOG}\n")
-        for unit in operator.UNITS:
-            vm.write(f"/run/systemd/system/{unit}.service.d/x.conf", f"[Service]\nWatchdogSec={WATCHDOG}\n")
-        vm.run(["systemctl", "daemon-reload"])
-        vm.run(["systemctl", "start", "istio"])
-        yield vm
+        yield lab
     finally:
         lab.down()
+
+
+@pytest.fixture(scope="module")
+def vm(package: Path, lab: Lab) -> SystemdHost:
+    vm = lab.machine("vm")
+    operator.install(vm, package)
+    vm.append("/etc/istio-agent/agent.env", f"VMAGENT_LOG_FILE={LOG}\n")
+    for unit in operator.UNITS:
+        vm.write(f"/run/systemd/system/{unit}.service.d/x.conf", f"[Service]\nWatchdogSec={WATCHDOG}\n")
+    vm.run(["systemctl", "daemon-reload"])
+    vm.run(["systemctl", "start", "istio"])
+    return vm
 
 
 def until(true: Callable[[], bool], what: str, *, within: float = 60.0) -> None:
@@ -75,6 +80,21 @@ def test_signals_of_log_rotation_end_nothing(vm: SystemdHost, unit: str, number:
 def test_both_say_what_they_wait_for(vm: SystemdHost, unit: str) -> None:
     missing = "waiting for /var/lib/istio/envoy/cluster.env (no such file)"
     until(lambda: missing in vm.show(unit, "StatusText")["StatusText"], "the status text")
+
+
+def test_the_sandbox_lets_capture_ask_the_network_for_the_machines_own_address(
+    lab: Lab, vm: SystemdHost
+) -> None:
+    """Which needs a packet socket, and no filter that keeps its frames back."""
+    lab.host("outside").run(["ip", "address", "add", f"{vm.address}/24", "dev", "eth0"])
+    try:
+        vm.run(["systemctl", "restart", "istio-capture"])
+        until(lambda: f"too: {vm.address} (02:00:c0:a8:00:46 on " in vm.journal("--boot"), "the journal")
+        until(
+            lambda: "another machine has" in vm.run(["vmagent", "status"], check=False).stdout, "the status"
+        )
+    finally:
+        lab.host("outside").run(["ip", "address", "del", f"{vm.address}/24", "dev", "eth0"])
 
 
 def test_directories_that_somebody_removed_are_back_after_a_restart(vm: SystemdHost) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 
 from vmagent.capture import flavour, listening, manifest, privilege, timing, undo, verify
 from vmagent.capture.attempt import attempt
+from vmagent.capture.neighbours import Neighbours
 from vmagent.capture.signals import Stop
 from vmagent.capture.watch import SAY_EVERY, Action, Seen, Watch
 from vmagent.errors import Misconfigured, Unavailable, VmagentError
@@ -108,6 +109,7 @@ class Holder:
         self._port = known.outbound_port if known else 0
         self._said_at = timing.monotonic()
         self._beat_at = timing.monotonic()
+        self._neighbours = Neighbours(options.directory)
         self._followed = listening.Followed(listening.families(self._port))
         self._obstacle = ""
         """Why no rule could be written, whatever the gates say."""
@@ -120,6 +122,7 @@ class Holder:
         while not self._stop.asked:
             now = timing.monotonic()
             self._beat(now)
+            self._neighbours.look(now)
             seen = self._look(now)
             self._say(seen)
             self._gate.publish_again()
@@ -135,6 +138,7 @@ class Holder:
                     self._apply()
                 case Action.WAIT:
                     self._stop.wait(self._watch.pause(now))
+        self._neighbours.forget()
         if self._stop.stays:
             log.info("leaving: the rules stay for the next process")
             return

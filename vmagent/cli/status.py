@@ -4,6 +4,7 @@ import json
 
 import click
 
+from vmagent.capture import neighbours
 from vmagent.runtime import readiness
 from vmagent.runtime.places import CAPTURE_RUN, RUN
 from vmagent.status import document
@@ -24,6 +25,8 @@ def status(ctx: click.Context, as_json: bool) -> None:
         click.echo("{}" if as_json else "istio-agent: not running")
         ctx.exit(NOT_READY)
     capture = readiness.read(CAPTURE_RUN / "gates", ("capture",), who="istio-capture")["capture"]
+    if others := neighbours.told(neighbours.read(CAPTURE_RUN)):
+        found = found | {"trouble": found.get("trouble", {}) | {"address": others}}
     if as_json:
         click.echo(json.dumps(found | {"capture": capture}, indent=1))
     else:

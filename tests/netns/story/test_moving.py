@@ -1,8 +1,10 @@
 """A machine in the mesh gets another address while it runs. The tests are one story, in this order."""
 
+import json
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -109,7 +111,7 @@ def test_back_at_its_old_address_it_is_what_it_was(stage: Stage) -> None:
 
 
 def test_an_ipv6_address_that_another_machine_has_is_named_and_not_registered(stage: Stage) -> None:
-    """The kernel finds out by itself; of IPv4 only whoever configures the address could."""
+    """The kernel finds out by itself."""
     for host in ("client", "vm"):
         nic = stage.quietly(host, "ip -o -4 addr show | awk '/192.168.0/ {print $2; exit}'").strip()
         stage.type(host, f"sysctl -qw net.ipv6.conf.{nic}.disable_ipv6=0; ip addr add fd00:5::7/64 dev {nic}")
@@ -127,6 +129,35 @@ def test_an_ipv6_address_that_another_machine_has_is_named_and_not_registered(st
 def looked(stage: Stage, host: str) -> bool:
     addresses = stage.quietly(host, "ip -6 addr show")
     return "fd00:5::7" in addresses and ("tentative" not in addresses or "dadfailed" in addresses)
+
+
+def test_an_address_of_ipv4_that_another_machine_has_is_named_by_the_second_one(stage: Stage) -> None:
+    """Neither the kernel nor istiod tells it, which lets both share one entry. Who may open
+    a packet socket asks by ARP."""
+    taken = "192.168.0.206"
+    stage.type("outside", f"ip addr add {taken}/24 dev eth0")
+    assert "another machine has" not in stage.quietly("vm", "vmagent status")
+    began = time.monotonic()
+    readdress(stage, "192.168.0.204", taken)
+    stage.until(
+        "status says so",
+        lambda: (
+            f"another machine has this one's address, too: {taken} (02:00:c0:a8:00:46 on eth0)"
+            in stage.quietly("vm", "vmagent status")
+        ),
+        within=60,
+    )
+    print(f"{time.monotonic() - began:.1f} s until the second machine says so")
+    assert status(stage)["trouble"]["address"].endswith("the mesh takes both for one")
+    assert f"too: {taken}" in stage.quietly("vm", f"cat {services.CAPTURE_LOG}")
+    readdress(stage, taken, "192.168.0.204")
+    stage.type("outside", f"ip addr del {taken}/24 dev eth0")
+    stage.until("and no more", lambda: "address" not in status(stage)["trouble"], within=60)
+    stage.until("it answers", lambda: answered(stage), within=40)
+
+
+def status(stage: Stage) -> dict[str, Any]:
+    return dict(json.loads(stage.quietly("vm", "vmagent status --json")))
 
 
 def test_a_second_agent_on_the_machine_says_who_has_its_place(stage: Stage) -> None:
