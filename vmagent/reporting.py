@@ -21,7 +21,6 @@ from vmagent.runtime.systemd import Tell
 from vmagent.runtime.waiting import happens
 from vmagent.status import document
 from vmagent.xds.hub import Hub
-from vmagent.xds.lastgood import part as lastgood
 from vmagent.xds.lastgood.part import LastGood
 
 STATUS_EVERY: Final = 1.0
@@ -61,7 +60,7 @@ def facts(known: Known) -> document.Facts:
         certificate_expires=credential.not_after if credential else 0.0,
         control_plane=str(known.config().control_plane.xds.address),
         control_plane_connected=known.hub.connected,
-        stale=stale(known.last_good),
+        stale=known.last_good.told,
         secrets=known.proof.secrets.summary,
         trouble={part: why for part, why in _trouble(known).items() if why},
         xds_versions=known.hub.versions,
@@ -73,12 +72,6 @@ def facts(known: Known) -> document.Facts:
     )
 
 
-def stale(last_good: LastGood) -> str:
-    """Empty while the mesh's own word is served."""
-    age = last_good.age
-    return "" if age is None else f"serving last known good, {lastgood.said(age)}"
-
-
 def _trouble(known: Known) -> dict[str, str]:
     proof = known.proof
     doubt = proof.introduction.doubt if known.gates.is_open("identity") else ""  # else the gate says it
@@ -88,7 +81,7 @@ def _trouble(known: Known) -> dict[str, str]:
 
 def remarks(known: Known) -> dict[str, str]:
     """What whoever asks for readiness should know beside it: ready, and yet."""
-    found = {"identity": known.proof.keeper.trouble, "xds": stale(known.last_good)}
+    found = {"identity": known.proof.keeper.trouble, "xds": known.last_good.told}
     return {what: why for what, why in found.items() if why}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.demo import resilience, story
+from lab.demo import joining, resilience, story
 from lab.demo.names import CURL, VM_ANSWER
 from lab.demo.stage import Stage
 from lab.hosts import services
@@ -139,3 +139,60 @@ def trusts(stage: Stage, host: str, roots: int) -> bool:
     found = json.loads(stage.quietly(host, "curl -s localhost:15000/certs") or "{}").get("certificates", [])
     counts = [len(each.get("ca_cert", ())) for each in found if each.get("ca_cert")]
     return bool(counts) and set(counts) == {roots}
+
+
+ASK_OUTSIDE = ASK.replace("nginx.jd.com", "outside.example")
+
+
+def test_a_machine_that_starts_with_a_wrong_token_serves_its_programs_and_joins_with_the_right_one(
+    stage: Stage,
+) -> None:
+    """Neither a certificate nor what the mesh said is left of before. Its own programs ask outside."""
+    services.start_application(stage.lab.host("outside"))
+    vm, token = stage.lab.host("vm"), "/var/run/secrets/tokens/istio-token"
+    stage.stop("capture@vm")
+    stage.stop("agent@vm")
+    stage.type("vm", "rm -f /etc/certs/key.pem /etc/certs/cert-chain.pem /etc/istio/proxy/last-known-good")
+    right = vm.read(token)
+    vm.write(token, right.rstrip()[:-8] + "AAAAAAAA", mode=0o600, owner="istio-proxy")
+    process = vm.spawn(["bash", "-c", ASK_OUTSIDE], log="/var/log/asking.log")
+    joining.start(stage, "vm")
+    stage.until(
+        "status says why", lambda: "token" in status(stage).get("gates", {}).get("identity", ""), within=60
+    )
+    print(f"status: {status(stage)['gates']['identity']}")
+    assert "ISTIO" not in stage.quietly("vm", "iptables-save")
+    stage.until("some are asked", lambda: asked(stage) > 20, within=30)
+    vm.write(token, right, mode=0o600, owner="istio-proxy")
+    began = time.monotonic()
+    stage.type("vm", "vmagent wait --timeout 60 identity")
+    print(f"{time.monotonic() - began:.1f} s until it has a certificate")
+    stage.type("vm", "vmagent wait --timeout 60 && vmagent wait --timeout 60 capture")
+    print(f"{time.monotonic() - began:.1f} s until it is captured")
+    stage.until(
+        "a request crosses", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=30
+    )
+    print(f"{time.monotonic() - began:.1f} s until a request crosses the mesh")
+    before = asked(stage)
+    stage.until("some are asked through Envoy", lambda: asked(stage) > before + 20, within=30)
+    stage.type("vm", "touch /tmp/enough")
+    process.wait(timeout=10)
+    answers = Counter(stage.quietly("vm", "cat /tmp/answers").split())
+    print(f"{sum(answers.values())} requests of the machine's own program: {dict(answers)}")
+    assert set(answers) == {"200"}
+
+
+def asked(stage: Stage) -> int:
+    return int(stage.quietly("vm", "wc -l </tmp/answers").strip() or 0)
+
+
+def test_a_wrong_token_on_a_machine_that_has_a_certificate_costs_nothing(stage: Stage) -> None:
+    """The certificate that is there renews itself."""
+    vm, token = stage.lab.host("vm"), "/var/run/secrets/tokens/istio-token"
+    right, before = vm.read(token), serial(stage, "vm")
+    asking = ask(stage)
+    vm.write(token, right.rstrip()[:-8] + "AAAAAAAA", mode=0o600, owner="istio-proxy")
+    stage.until("it renews", partial(renewed, stage, "vm", before), within=LIFETIME * 2)
+    print(f"status: {status(stage)['trouble']}")
+    vm.write(token, right, mode=0o600, owner="istio-proxy")
+    assert lost(asking) == 0

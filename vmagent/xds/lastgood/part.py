@@ -48,6 +48,9 @@ CONFIRM_EVERY: Final = 30.0
 """Seconds between notes that the control plane is still there: by so much an age may be too high."""
 
 
+LIMIT: Final = "VMAGENT_LAST_KNOWN_GOOD_MAX_AGE"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastGoodConfig:
     """``max_age`` in seconds: older is not used. Not ``enabled``: nothing is kept, and what was kept goes."""
@@ -91,6 +94,7 @@ class LastGood:
         self._next_at = 0.0
         self._confirmed_at = 0.0
         self._failing = ""
+        self._too_old = False
 
     def missed(self) -> None:
         """An attempt at the control plane failed."""
@@ -104,6 +108,17 @@ class LastGood:
         if self._seen is None or not self._hub.restored:
             return None
         return max(0.0, self._clock.now() - self._seen)
+
+    @property
+    def told(self) -> str:
+        """For a person; empty while the mesh's own word is served. An age that the next start would not
+        accept takes nothing away from an Envoy that serves.
+        """
+        age = self.age
+        if age is None:
+            return ""
+        limit = f"{LIMIT} allows {self._config.max_age:g} s: the next start would not use it"
+        return f"serving last known good, {said(age)}" + f"; {limit}" * (age > self._config.max_age)
 
     async def run(self) -> None:
         await self._quietly(self._disk.sweep)
@@ -171,7 +186,7 @@ class LastGood:
     def _objection(self, found: Found) -> str:
         age = self._clock.now() - found.seen
         if age > self._config.max_age:
-            return f"{said(age)}, and VMAGENT_LAST_KNOWN_GOOD_MAX_AGE allows {self._config.max_age:g} s"
+            return f"{said(age)}, and {LIMIT} allows {self._config.max_age:g} s"
         if not self._hub.holds(found.kept.sections):
             return "it lacks what is asked for now, such as the mesh's names"
         return ""
@@ -181,6 +196,7 @@ class LastGood:
     async def _keep(self) -> None:
         while True:
             await self._clock.sleep(self._every)
+            self._warn_of_age()
             if not self._hub.responses:
                 continue
             if self._hub.connected:
@@ -197,6 +213,13 @@ class LastGood:
             ):
                 self._confirmed_at = self._clock.monotonic()
                 await self._quietly(self._disk.confirm, self._contact)
+
+    def _warn_of_age(self) -> None:
+        """Once for each time that it is served."""
+        old = (self.age or 0.0) > self._config.max_age
+        if old and not self._too_old:
+            log.warning("the control plane is still away: %s", self.told)
+        self._too_old = old
 
     async def _save(self) -> None:
         acceptances, sections = self._hub.acceptances, self._hub.picture

@@ -40,6 +40,15 @@ def credential(*, left: float) -> Credential:
     )
 
 
+class Later(SystemClock):
+    """By so many seconds."""
+
+    by = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.by
+
+
 class Life:
     """One run: control plane, Envoy and the part between one hub."""
 
@@ -47,7 +56,8 @@ class Life:
         self.hub = Hub(name_tables=False)
         self.credentials: Latest[Credential] = Latest()
         config = LastGoodConfig(directory=directory, **changes)  # type: ignore[arg-type]
-        self.part = LastGood(config, self.hub, self.credentials, clock=SystemClock(), every=LOOK)
+        self.clock = Later()
+        self.part = LastGood(config, self.hub, self.credentials, clock=self.clock, every=LOOK)
         self.disk = Disk(directory, {})
         self.control_plane: Outbox | None = None
 
@@ -252,3 +262,24 @@ async def test_where_nothing_is_to_be_kept_what_was_kept_goes(tmp_path: Path) ->
 )
 def test_an_age_reads_as_a_person_says_it(seconds: float, text: str) -> None:
     assert part.said(seconds) == text
+
+
+async def test_an_age_that_passes_its_limit_while_it_is_served_is_told_once_and_takes_nothing_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await kept(tmp_path)
+    async with Life(tmp_path, max_age=3600.0).running() as life:
+        life.credentials.publish(credential(left=60))
+        life.part.missed()
+        await until(lambda: life.hub.restored)
+        assert life.part.told == "serving last known good, 0 minutes old"
+        with caplog.at_level(logging.WARNING, logger="xdsproxy"):
+            life.clock.by = 7200.0
+            await until(lambda: "the control plane is still away" in caplog.text)
+            await some_looks()
+        assert life.part.told == (
+            "serving last known good, 2 hours old; VMAGENT_LAST_KNOWN_GOOD_MAX_AGE allows 3600 s:"
+            " the next start would not use it"
+        )
+        assert caplog.text.count("still away") == 1
+        assert life.hub.restored
