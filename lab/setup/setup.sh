@@ -14,7 +14,7 @@ PYTHON=/usr/bin/python3
 # looked at. None of these starts a service.
 PACKAGES=(
   python3-venv python3-dev gcc libc6-dev libexpat1-dev binutils patchelf
-  iptables nftables iproute2 dnsmasq-base
+  iptables nftables iproute2 dnsmasq-base udhcpc
   curl iputils-ping bind9-dnsutils procps
   systemd
   groff-base

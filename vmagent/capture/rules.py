@@ -16,6 +16,10 @@ from typing import Final
 from vmagent.capture.config import ALL, DNS_PORT, CaptureConfig
 from vmagent.capture.rule import Family, Rule
 
+LOCAL: Final = "-m addrtype --dst-type LOCAL"
+"""What is for this machine, and not what it forwards for its containers. Istio, made for pods, has no such
+match."""
+
 APP_ZONE: Final = 2
 PROXY_ZONE: Final = 1
 """Conntrack zones of a UDP DNS query: app ↔ agent, and agent ↔ resolver. In one zone the two flows can
@@ -100,7 +104,7 @@ def _inbound(config: CaptureConfig) -> Iterator[Rule]:
     yield redirect("ISTIO_IN_REDIRECT", "to-envoy-inbound", config.inbound_port)
     if not config.inbound:
         return
-    yield Rule(table="nat", chain="PREROUTING", name="inbound", match="-p tcp", jump="ISTIO_INBOUND")
+    yield Rule(table="nat", chain="PREROUTING", name="inbound", match=f"-p tcp {LOCAL}", jump="ISTIO_INBOUND")
     if config.inbound == ALL:
         for port in config.inbound_exclude:
             yield inbound(f"exclude-inbound-{port}", f"-p tcp -m tcp --dport {port}", "RETURN")

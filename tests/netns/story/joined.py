@@ -59,4 +59,6 @@ def two_machines(
 
 
 def joined(stage: Stage, host: str) -> None:
-    stage.type(host, "vmagent wait --timeout 30 && vmagent wait --timeout 30 capture")
+    """As long as a command in a host may take, for each of the two: the machine may be a busy one."""
+    stage.type(host, "vmagent wait --timeout 55")
+    stage.type(host, "vmagent wait --timeout 55 capture")

@@ -11,7 +11,7 @@ from lab.demo.saved import undone
 from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import services
 from lab.hosts.world import ISTIOD, OUTSIDE, Families, address6
-from tests.netns.story.joined import two_machines
+from tests.netns.story.joined import joined, two_machines
 
 BOTH = {"vm": Families.BOTH, "client": Families.BOTH, "outside": Families.BOTH}
 VM4 = "192.168.0.204"
@@ -176,7 +176,7 @@ def test_a_machine_that_loses_its_addresses_of_one_family_goes_on_in_the_other(s
         lambda: stage.quietly("vm", "cat /run/istio-agent/envoy.pid") != envoy,
         within=60,
     )
-    stage.type("vm", "vmagent wait --timeout 60 && vmagent wait --timeout 60 capture")
+    joined(stage, "vm")
     ready = "curl -s -o /dev/null -w '%{http_code}' --max-time 5"
     stage.until(
         "the probe answers",

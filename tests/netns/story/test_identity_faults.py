@@ -15,7 +15,7 @@ from lab.demo.names import CURL, VM_ANSWER
 from lab.demo.stage import Stage
 from lab.hosts import services
 from lab.hosts.process import Process
-from tests.netns.story.joined import HOSTS, two_machines
+from tests.netns.story.joined import HOSTS, joined, two_machines
 
 LIFETIME = 40
 """Seconds: half of it is enough for the CA to be away over a renewal."""
@@ -165,9 +165,9 @@ def test_a_machine_that_starts_with_a_wrong_token_serves_its_programs_and_joins_
     stage.until("some are asked", lambda: asked(stage) > 20, within=30)
     vm.write(token, right, mode=0o600, owner="istio-proxy")
     began = time.monotonic()
-    stage.type("vm", "vmagent wait --timeout 60 identity")
+    stage.type("vm", "vmagent wait --timeout 55 identity")
     print(f"{time.monotonic() - began:.1f} s until it has a certificate")
-    stage.type("vm", "vmagent wait --timeout 60 && vmagent wait --timeout 60 capture")
+    joined(stage, "vm")
     print(f"{time.monotonic() - began:.1f} s until it is captured")
     stage.until(
         "a request crosses", lambda: VM_ANSWER in stage.quietly("client", f"{CURL} nginx.jd.com"), within=30

@@ -10,7 +10,7 @@ from lab.demo.saved import undone
 from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import services
 from lab.hosts.world import ISTIOD, OUTSIDE, Families, address6
-from tests.netns.story.joined import two_machines
+from tests.netns.story.joined import joined, two_machines
 
 ONLY = {"vm": Families.IPV6, "client": Families.IPV6, "outside": Families.BOTH}
 VM = address6("192.168.0.204")
@@ -144,7 +144,7 @@ def test_a_restart_of_the_agent_longer_than_a_moment_keeps_the_rules_while_envoy
     )
     assert VM_ANSWER in asked(stage, "nginx.jd.com")
     stage.services["agent@vm"] = services.start_agent(stage.lab.host("vm"))
-    stage.type("vm", "vmagent wait --timeout 60 && vmagent wait --timeout 60 capture")
+    joined(stage, "vm")
     assert "taking the rules back" not in stage.quietly("vm", f"cat {services.CAPTURE_LOG}")[len(log) :]
 
 

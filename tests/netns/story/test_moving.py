@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -158,6 +159,56 @@ def test_an_address_of_ipv4_that_another_machine_has_is_named_by_the_second_one(
 
 def status(stage: Stage) -> dict[str, Any]:
     return dict(json.loads(stage.quietly("vm", "vmagent status --json")))
+
+
+def test_leases_of_a_dhcp_server_are_followed(stage: Stage) -> None:
+    """A real client and a real server. The second lease is another one, since the server has other addresses
+    by then and refuses the first."""
+    with leases(stage, "192.168.0.221"):
+        client = stage.lab.host("vm").spawn(
+            ["udhcpc", "-f", "-i", "eth0", "-T", "1"], log="/var/log/dhcp.log"
+        )
+        stage.until("the first lease is registered", lambda: registered(stage, "192.168.0.221"), within=60)
+        stage.until("it answers", lambda: answered(stage), within=40)
+    with leases(stage, "192.168.0.222"):
+        asking = stage.lab.host("client").spawn(
+            ["bash", "-c", resilience.ASK.format(100)], log="/var/log/asking.log"
+        )
+        began = time.monotonic()
+        stage.type("vm", f"kill -USR1 {client.pid}")
+        stage.until("the second lease is registered", lambda: registered(stage, "192.168.0.222"), within=60)
+        print(f"{time.monotonic() - began:.1f} s from the question to the server until it is registered")
+        asking.wait(timeout=120)
+        answers = stage.quietly("client", "sort /tmp/answers | uniq -c").split()
+        print(f"of 100 requests while a server gave another lease: {answers}")
+        stage.until("it answers", lambda: answered(stage), within=40)
+    client.stop(10)
+    stage.until("the first entry goes", lambda: "192.168.0.221" not in stage.mesh_quietly(ENTRIES), within=60)
+    readdress(stage, "192.168.0.222", "192.168.0.204")
+    stage.until("it registers", lambda: registered(stage, "192.168.0.204"), within=30)
+    stage.until("it answers", lambda: answered(stage), within=40)
+
+
+def registered(stage: Stage, address: str) -> bool:
+    return f"nginx-{address}" in stage.mesh_quietly(ENTRIES)
+
+
+@contextmanager
+def leases(stage: Stage, address: str) -> Iterator[None]:
+    """A server that gives this one."""
+    server = stage.lab.host("outside")
+    words = (
+        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0",
+        "--bind-interfaces", "--dhcp-authoritative", f"--dhcp-range={address},{address},255.255.255.0,2m",
+        "--dhcp-option=3,192.168.0.1", "--dhcp-option=6,127.0.0.53", "--no-ping", "--pid-file", "--user=root",
+        f"--dhcp-leasefile=/tmp/leases-{address}",
+    )  # fmt: skip
+    process = server.spawn(words, log="/var/log/dhcp.log")
+    try:
+        server.until_listening(process, 67, kind="udp")
+        yield
+    finally:
+        process.stop(10)
 
 
 def test_a_second_agent_on_the_machine_says_who_has_its_place(stage: Stage) -> None:

@@ -44,6 +44,9 @@ NOTICED: Final = 15.0
 """Seconds until a trouble must be told: CA and control plane may be tried for 5 s before."""
 HEALED: Final = 2.0
 """Seconds from the repair of a file to a VM in the mesh."""
+CAPTURED: Final = 120.0
+"""Seconds for the rules: nobody promises how long iptables takes on a busy machine."""
+
 POLL: Final = 0.05
 
 DOCUMENT: Final = ROOT / "docs" / "wrong-files.md"
@@ -225,7 +228,7 @@ class Machine:
         return line
 
     def until_captured(self) -> None:
-        self._until(lambda: self.gate("capture"), ("open",))
+        self._until(lambda: self.gate("capture"), ("open",), within=CAPTURED)
         assert not undone(self._before, self.vm.run(["iptables-save"]).stdout)
 
     def until_released(self) -> None:
@@ -262,8 +265,8 @@ class Machine:
     def assert_documented(self, line: str) -> None:
         assert documented(line) in DOCUMENT.read_text(), f"{DOCUMENT.name} lacks: {documented(line)}"
 
-    def _until(self, look: Callable[[], str], words: tuple[str, ...]) -> str:
-        deadline = time.monotonic() + NOTICED
+    def _until(self, look: Callable[[], str], words: tuple[str, ...], *, within: float = NOTICED) -> str:
+        deadline = time.monotonic() + within
         while not all(word in (told := look()) for word in words):
             assert time.monotonic() < deadline, f"expected {words}, last: {told}\n{self.log_end()}"
             time.sleep(POLL)
