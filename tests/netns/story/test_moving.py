@@ -186,6 +186,7 @@ def test_leases_of_a_dhcp_server_are_followed(stage: Stage) -> None:
     stage.until("the first entry goes", lambda: "192.168.0.221" not in stage.mesh_quietly(ENTRIES), within=60)
     readdress(stage, "192.168.0.222", "192.168.0.204")
     stage.until("it registers", lambda: registered(stage, "192.168.0.204"), within=30)
+    stage.until("the second entry goes", lambda: not registered(stage, "192.168.0.222"), within=60)
     stage.until("it answers", lambda: answered(stage), within=40)
 
 
@@ -218,4 +219,4 @@ def test_a_second_agent_on_the_machine_says_who_has_its_place(stage: Stage) -> N
     )
     assert f"another agent (pid {agent(stage)}) runs on this machine" in told
     assert ENTRY in stage.mesh_quietly(ENTRIES)
-    assert answered(stage)
+    stage.until("it answers", lambda: answered(stage), within=40)
