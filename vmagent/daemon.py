@@ -93,6 +93,7 @@ async def live(paths: Paths, systemd: Systemd, run_dir: Path = RUN, *, role: str
             if handover.forgone:
                 await agent.end()
         trial.cancel()
+    await keys.end_early()
     handover.finish()
 
 

@@ -73,6 +73,15 @@ async def start_early() -> None:
         asyncio.get_running_loop().call_later(UNUSED, _let_go, process)
 
 
+async def end_early() -> None:
+    """At the end of the agent no child stays for a moment longer."""
+    while _early:
+        process = _early.pop()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 def _let_go(process: asyncio.subprocess.Process) -> None:
     if process in _early:
         _early.remove(process)

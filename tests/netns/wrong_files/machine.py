@@ -189,12 +189,22 @@ class Machine:
         assert f"{gate} not ready: {line}\n" in log
         assert "Traceback" not in log
         assert self._token.strip().rpartition(".")[2] not in log
-        status = self.vm.run(["vmagent", "status"], check=False)
-        assert status.returncode == 1
-        assert line in status.stdout
+        self._until_shown(gate)
         self.assert_documented(line)
         self.assert_unharmed()
         return line
+
+    def _until_shown(self, gate: str) -> None:
+        """The status has what the gate says; that changes with each try, as the seconds for which Envoy lived."""
+        deadline = time.monotonic() + NOTICED
+        while True:
+            line = self.gate(gate).removeprefix("waiting: ")
+            status = self.vm.run(["vmagent", "status"], check=False)
+            assert status.returncode == 1
+            if line in status.stdout:
+                return
+            assert time.monotonic() < deadline, f"no {line!r} in {status.stdout}"
+            time.sleep(POLL)
 
     def until_noted(self, *words: str) -> str:
         """For what is odd and stops nothing: a line of the log and of the status."""
