@@ -195,7 +195,7 @@ class Machine:
         return line
 
     def _until_shown(self, gate: str) -> None:
-        """The status has what the gate says; that changes with each try, as the seconds for which Envoy lived."""
+        """The status has what the gate says, which changes with each try: for how long Envoy lived."""
         deadline = time.monotonic() + NOTICED
         while True:
             line = self.gate(gate).removeprefix("waiting: ")
