@@ -13,6 +13,8 @@ from vmagent.config.model import Exec, Grpc, HttpGet, Json, Probe, TcpSocket
 from vmagent.config.schema import Wrong
 
 METHODS: Final = ("httpGet", "tcpSocket", "exec", "grpc")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""All but the tab, which may stand in the value of a header."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A header name (RFC 9110)."""
 
@@ -55,18 +57,39 @@ def _port(body: Mapping[str, Json], method: str) -> int:
     return port
 
 
+def _host(body: Mapping[str, Json], method: str) -> str:
+    """Empty: the default host. Else what a resolver can be asked for; the probe tells what it knows."""
+    host = _text(body, "host")
+    try:
+        host.encode("idna")  # as the resolver will: an empty label or one over 63 characters is no name
+    except UnicodeError:
+        sound = False
+    else:
+        sound = not re.search(r"\s", host) and not _CONTROL.search(host)
+    if not sound:
+        raise Wrong(f"{method} has the host {host!r}", "write an address or a name, as in app.example.com")
+    return host
+
+
+def _path(body: Mapping[str, Json]) -> str:
+    path = _text(body, "path") or "/"
+    if "\t" in path or _CONTROL.search(path):
+        raise Wrong(f"httpGet has the path {path!r}", "write it without line breaks and control characters")
+    return path
+
+
 def _method(name: str, body: Mapping[str, Json]) -> HttpGet | TcpSocket | Exec | Grpc:
     match name:
         case "httpGet":
             return HttpGet(
                 port=_port(body, name),
-                path=_text(body, "path") or "/",
-                host=_text(body, "host"),
+                path=_path(body),
+                host=_host(body, name),
                 scheme=_scheme(_text(body, "scheme")),
                 headers=_headers(body.get("httpHeaders")),
             )
         case "tcpSocket":
-            return TcpSocket(port=_port(body, name), host=_text(body, "host"))
+            return TcpSocket(port=_port(body, name), host=_host(body, name))
         case "grpc":
             return Grpc(port=_port(body, name), service=_text(body, "service"))
         case _:
@@ -93,7 +116,10 @@ def _headers(value: Json) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
     for item in value if isinstance(value, list) else []:
         name, text = (_text(item, "name"), _text(item, "value")) if isinstance(item, dict) else ("", "")
-        if not _TOKEN.fullmatch(name) or "\n" in text or "\r" in text:
+        if not _TOKEN.fullmatch(name):
             raise Wrong(f"{name!r} is not a header", "write - name: NAME and value: TEXT on one line each")
+        if _CONTROL.search(text):
+            remedy = "write its value without line breaks and control characters"
+            raise Wrong(f"the value of header {name} cannot be sent", remedy)
         headers.append((name, text))
     return tuple(headers)

@@ -164,6 +164,8 @@ def _text(value: Json) -> Json:
         raise Wrong(f"expected text, found {kind_of(value)}", "write it in quotes")
     if not isinstance(value, str):
         raise Wrong(f"expected text, found {kind_of(value)}", "write one value in quotes")
+    if any("\ud800" <= char <= "\udfff" for char in value):  # what no file, socket or program can be given
+        raise Wrong("has half a character", r"write the character itself instead of \uD800 to \uDFFF")
     return value
 
 

@@ -121,6 +121,8 @@ async def _dial(host: str, port: int) -> socket.socket:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise OSError(f"lookup of {host}: {(error.strerror or 'failed').lower()}") from None
+    except ValueError:  # UnicodeError of a label that is empty or too long: redirects may name anything
+        raise OSError(f"lookup of {host[:LONGEST_DETAIL]!r}: no such name can exist") from None
     problem = OSError(f"lookup of {host}: no address")
     for family, _, _, _, address in found:
         for source in (SOURCES.get(family), None):

@@ -43,6 +43,7 @@ class HealthWatch:
         self._clock = clock
         self._check = check
         self._tally = Tally()
+        self._crash = ""
         self.last = ""
         """What the last probe found, whatever the thresholds: empty is success. For status."""
 
@@ -56,7 +57,7 @@ class HealthWatch:
             await self._clock.sleep(ENVOY_STARTS)
         due = self._clock.monotonic()
         while True:
-            self._weigh(self._envoy_ready() or await self._check(self._probe))
+            self._weigh(self._envoy_ready() or await self._ask())
             now = self._clock.monotonic()
             due += self._probe.period * max(1, -(-(now - due) // self._probe.period))
             await self._clock.sleep(max(0.0, due - now))
@@ -67,6 +68,17 @@ class HealthWatch:
 
     async def drain(self) -> None:
         """Nothing to finish: the control plane learns of our leaving by the end of the stream."""
+
+    async def _ask(self) -> str | None:
+        """What no probe should raise costs one verdict, never the agent, on which all traffic depends."""
+        try:
+            return await self._check(self._probe)
+        except Exception as bug:
+            failure = f"the probe itself failed: {type(bug).__name__}: {bug}"
+            if failure != self._crash:
+                log.error("the probe itself failed", exc_info=True)
+            self._crash = failure
+            return failure
 
     def _weigh(self, failure: str | None) -> None:
         self.last = failure or ""

@@ -84,7 +84,20 @@ def test_every_number_is_taken() -> None:
         ({"httpGet": {"port": 1, "scheme": "ftp"}}, "httpGet has the scheme 'ftp'"),
         ({"httpGet": {"port": 1, "httpHeaders": [{"value": "x"}]}}, "'' is not a header"),
         ({"httpGet": {"port": 1, "httpHeaders": [{"name": "a b"}]}}, "'a b' is not a header"),
-        ({"httpGet": {"port": 1, "httpHeaders": [{"name": "a", "value": "x\r\ny"}]}}, "'a' is not a header"),
+        (
+            {"httpGet": {"port": 1, "httpHeaders": [{"name": "a", "value": "x\r\ny"}]}},
+            "the value of header a cannot be sent",
+        ),
+        (
+            {"httpGet": {"port": 1, "httpHeaders": [{"name": "a", "value": "\x01"}]}},
+            "the value of header a cannot be sent",
+        ),
+        ({"httpGet": {"port": 1, "host": "a b"}}, "httpGet has the host 'a b'"),
+        ({"httpGet": {"port": 1, "path": "/a\nb"}}, "httpGet has the path '/a\\nb'"),
+        ({"tcpSocket": {"port": 1, "host": "a..b"}}, "tcpSocket has the host 'a..b'"),
+        ({"tcpSocket": {"port": 1, "host": ".x"}}, "tcpSocket has the host '.x'"),
+        ({"tcpSocket": {"port": 1, "host": "a\0b"}}, "tcpSocket has the host 'a\\x00b'"),
+        ({"tcpSocket": {"port": 1, "host": "x" * 64}}, f"tcpSocket has the host '{'x' * 64}'"),
     ],
 )
 def test_a_probe_that_could_not_run_is_refused(document: dict[str, Json], says: str) -> None:

@@ -13,14 +13,14 @@ from vmagent.runtime.latest import Latest
 PROBE = ProbeConfig(method=TcpSocket(port=80), initial_delay=3.0, period=10.0, failure_threshold=1)
 
 
-class Over(Exception):
-    """The script has no more results."""
+class Over(BaseException):
+    """The script has no more results. No Exception: the watch lives on after those."""
 
 
 class Script:
     """A clock that sleeps in no time, and a check that takes ``lasts`` seconds and has a list of results."""
 
-    def __init__(self, *results: str | None, lasts: float = 0.0) -> None:
+    def __init__(self, *results: str | Exception | None, lasts: float = 0.0) -> None:
         self.time = 100.0
         self.probed: list[float] = []
         self._results = list(results)
@@ -41,7 +41,10 @@ class Script:
             raise Over
         self.probed.append(self.time - 100.0)
         self.time += self._lasts
-        return self._results.pop(0)
+        result = self._results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
 async def run(
@@ -107,6 +110,28 @@ async def test_envoys_reason_is_the_message() -> None:
     watch, verdicts = await run(script, lambda: reasons.pop(0))
     assert verdicts.value == Verdict(healthy=False, message="killed")
     assert watch.last == "killed"
+
+
+async def test_a_probe_that_raises_is_a_failed_probe_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script(UnicodeError("label empty"), UnicodeError("label empty"), None)
+    seen: list[Verdict | None] = []
+    verdicts: Latest[Verdict] = Latest()
+
+    ready: str | None = None
+
+    def looked() -> str | None:
+        """Right before each probe, so after the one before it was weighed."""
+        seen.append(verdicts.value)
+        return ready
+
+    watch = HealthWatch(PROBE, verdicts, envoy_ready=looked, clock=script, check=script.check)
+    with pytest.raises(Over):
+        await watch.run()
+    failed = Verdict(healthy=False, message="the probe itself failed: UnicodeError: label empty")
+    assert seen[-3:] == [failed, failed, Verdict(healthy=True)]
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        "the probe itself failed"
+    ]
 
 
 async def test_the_part_ends_when_it_is_cancelled() -> None:
