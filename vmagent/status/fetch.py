@@ -20,7 +20,7 @@ from vmagent.errors import Unavailable
 from vmagent.runtime.lifecycle import start_thread
 from vmagent.status.accept import format_of
 from vmagent.status.exposition import Family, Format
-from vmagent.status.reader import Malformed, Reader
+from vmagent.status.reader import Reader
 
 LOOPBACK: Final = ("127.0.0.1", "::1")
 """What ``localhost`` means, in this order, without asking a resolver that may be ourselves."""
@@ -86,7 +86,12 @@ class Fetch:
     def _run(self) -> None:
         try:
             self._found = self._follow(self._target.path)
-        except (OSError, http.client.HTTPException, Malformed, Unavailable) as why:
+        except (
+            OSError,
+            http.client.HTTPException,
+            ValueError,
+            Unavailable,
+        ) as why:  # Malformed is a ValueError
             self._problem = str(why) or type(why).__name__
 
     def _follow(self, path: str) -> Found:

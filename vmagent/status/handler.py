@@ -137,7 +137,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_SCRAPES} scrapes are under way")
             return
         try:
-            answer = scraper.scrape(dict(self.headers), self.path.partition("?")[2])
+            answer = scraper.scrape(self.headers, self.path.partition("?")[2])
             self._send(HTTPStatus.OK, answer.form.value, answer.pieces)
         finally:
             turns.release()

@@ -27,7 +27,7 @@ SAMPLE: Final = {
     Format.OPENMETRICS: re.compile(
         _SERIES
         + rb"(?: (?P<time>" + _NUMBER + rb"))?"
-        + rb"(?: # " + _LABELS + rb" " + _NUMBER + rb"(?: " + _NUMBER + rb")?)?"
+        + rb"(?: # " + _LABELS + rb" " + _NUMBER + rb"(?: (?P<when>" + _NUMBER + rb"))?)?"
     ),
 }  # fmt: skip
 """Alternatives exclude one another at their first character, so a long line is not read twice."""
@@ -53,6 +53,9 @@ SUFFIXES: Final = {
 }
 """Types, and what the name of a sample may have beyond its family's."""
 
+LATEST: Final = 1 << 63
+"""Milliseconds since the epoch: scrapers keep a time in 64 bits."""
+
 _ALL = (b"", b"_total", b"_bucket", b"_sum", b"_count", b"_created", b"_gsum", b"_gcount", b"_info")
 
 
@@ -66,6 +69,7 @@ class Reader:
     def __init__(self, form: Format) -> None:
         self._sample = SAMPLE[form]
         self._suffixes = SUFFIXES[form]
+        self._times = [name for name in ("time", "when") if name in self._sample.groupindex]
         self._form = form
         self._families: dict[bytes, Family] = {}
         self._places: dict[bytes, Family] = {}
@@ -100,6 +104,8 @@ class Reader:
         match = self._sample.fullmatch(line)
         if match is None or not _is_utf8(line):
             raise self._malformed("is no sample", line)
+        if not all(_is_time(match[name], self._form) for name in self._times if match[name]):
+            raise self._malformed("has a time that is none", line)
         name = match["name"]
         place = self._places.get(name)
         if place is None:
@@ -144,6 +150,15 @@ class Reader:
 
     def _malformed(self, why: str, line: bytes) -> Malformed:
         return Malformed(f"line {self._number} {why}: {line[:80].decode(errors='replace')!r}")
+
+
+def milliseconds(time: bytes) -> float:
+    """Of OpenMetrics, which counts seconds. May be no finite number."""
+    return float(time) * 1000
+
+
+def _is_time(text: bytes, form: Format) -> bool:
+    return abs(milliseconds(text) if form is Format.OPENMETRICS else float(text)) < LATEST  # NaN is not
 
 
 def _is_utf8(line: bytes) -> bool:

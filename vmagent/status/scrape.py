@@ -7,10 +7,12 @@ Does not:  know HTTP towards the scraper (endpoint.py), or the rules of joining 
 
 import logging
 import math
+import string
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+from urllib.parse import quote
 
 from vmagent.errors import Unavailable, VmagentError
 from vmagent.status import accept, catalogue, exposition, process, translate
@@ -56,6 +58,12 @@ class Answer:
     pieces: list[bytes]
 
 
+class Headers(Protocol):
+    """The scraper's, whose case does not matter: HTTP/2 and Envoy write them in lower case."""
+
+    def get(self, name: str, default: str, /) -> str: ...
+
+
 class Scraper:
     """May be used by any number of threads. ``facts`` gives the agent's own metrics; if it raises a
     VmagentError or an OSError, they are left out.
@@ -72,7 +80,7 @@ class Scraper:
         self._failures = {"envoy": 0, "application": 0, "agent": 0}
         self._said: dict[str, str] = {}
 
-    def scrape(self, headers: Mapping[str, str], query: str) -> Answer:
+    def scrape(self, headers: Headers, query: str) -> Answer:
         """``headers`` and ``query`` are the scraper's; Envoy's statistics understand the latter."""
         with self._lock:
             self._total += 1
@@ -83,7 +91,8 @@ class Scraper:
         sources = [(kind, name, one) for kind, name, one in found if one is not None]
         whole = openmetrics and all(one.form is Format.OPENMETRICS for _, _, one in sources)
         form = Format.OPENMETRICS if whole else Format.TEXT
-        merged = merge((self._own(form), *(_in(form, one) for _, _, one in sources)))
+        families = [self._in(form, kind, name, one) for kind, name, one in sources]
+        merged = merge((self._own(form), *families))
         for number, (kind, name, _) in enumerate(sources, start=1):
             self._judge(kind, f"a part of {name}", merged.conflicts.get(number, ()))
         return Answer(form, list(exposition.render(merged.families, form)))
@@ -91,7 +100,7 @@ class Scraper:
     # --- the others -----------------------------------------------------------------------------------------
 
     def _ask(
-        self, headers: Mapping[str, str], query: str, openmetrics: bool, deadline: float
+        self, headers: Headers, query: str, openmetrics: bool, deadline: float
     ) -> Iterator[tuple[str, str, Fetch]]:
         """All at once: they answer beside one another."""
         passed = {
@@ -99,7 +108,7 @@ class Scraper:
             _TIMEOUT: f"{max(0.0, deadline - self._now()):.3f}",
         }
         if self._sources.envoy:
-            path = f"/stats/prometheus{f'?{query}' if query else ''}"
+            path = f"/stats/prometheus{f'?{_ascii(query)}' if query else ''}"
             target = Target(port=self._sources.envoy, path=path, limit=LARGEST_ENVOY)
             yield "envoy", "Envoy", Fetch(target, passed | {"Accept": accept.asking(openmetrics=False)})
         for port, path in self._sources.applications:
@@ -115,6 +124,18 @@ class Scraper:
             return None
         self._works(name)
         return found
+
+    def _in(self, form: Format, kind: str, name: str, found: Found) -> Iterable[Family]:
+        """Nothing, for a source whose text cannot be said in that form: it costs the others nothing."""
+        if found.form is form:
+            return found.families
+        try:
+            made = list(translate.as_text(found.families))
+        except Exception as bug:  # noqa: BLE001  # told in a line; its place is the one line above
+            self._failed(kind, f"the text of {name}", f"{name} is left out: {type(bug).__name__}: {bug}")
+            return ()
+        self._works(f"the text of {name}")
+        return made
 
     def _judge(self, kind: str, name: str, conflicts: Sequence[str]) -> None:
         if conflicts:
@@ -162,8 +183,9 @@ def patience(said: str) -> float:
     return min(seconds * SHARE, LONGEST) if math.isfinite(seconds) and seconds > 0 else PATIENCE
 
 
-def _in(form: Format, found: Found) -> Iterable[Family]:
-    return translate.as_text(found.families) if found.form is not form else found.families
+def _ascii(query: str) -> str:
+    """As it may stand in a request: bytes beyond ASCII, which http.server reads as Latin-1, are encoded."""
+    return quote(query, safe=string.punctuation, encoding="latin-1", errors="replace")
 
 
 def _process() -> list[Metric]:

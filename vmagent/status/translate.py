@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from vmagent.status.exposition import Family, Format
-from vmagent.status.reader import SAMPLE, SUFFIXES
+from vmagent.status.reader import SAMPLE, SUFFIXES, milliseconds
 
 _KINDS: Final = {
     (b"counter", b"_total"): b"counter",
@@ -41,6 +41,6 @@ def _family(family: Family) -> Iterator[Family]:
         place = made.setdefault(name, Family(name, kind, family.help.replace(rb"\"", b'"')))
         place.lines += match["name"] + (match["labels"] or b"") + b" " + match["value"]
         if match["time"]:
-            place.lines += b" %d" % round(float(match["time"]) * 1000)
+            place.lines += b" %d" % round(milliseconds(match["time"]))
         place.lines += b"\n"
     yield from made.values()

@@ -5,13 +5,14 @@ import gzip
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.flow.status.world import Asked, agent, application
 from tests.unit.status.texts import read, write
 from vmagent.errors import Unavailable
-from vmagent.status import scrape
+from vmagent.status import scrape, translate
 from vmagent.status.exposition import Format, Metric
 
 ENVOY = '# TYPE envoy_requests counter\nenvoy_requests{a="b"} 3\n# TYPE up gauge\nup{of="envoy"} 1\n'
@@ -47,6 +48,51 @@ async def test_the_query_is_for_envoy_and_who_asks_is_for_all() -> None:
         assert got["User-Agent"] == "Prometheus/3"
         assert got["Accept"] == "text/plain;version=0.0.4"
         assert 0.2 < float(got["X-Prometheus-Scrape-Timeout-Seconds"]) <= 0.4
+
+
+@pytest.mark.parametrize("write", [str.lower, str.upper, str.title])
+async def test_the_case_of_a_header_does_not_matter(write: Callable[[str], str]) -> None:
+    """Envoy, through which ENVOY_SECURE_MERGED_METRICS_PORT is scraped, writes them in lower case."""
+    asking = {"Accept": OPENMETRICS, "User-Agent": "Prometheus/3", **HURRY}
+    with application(lambda asked: asked.answer(OPEN.encode(), kind=OPENMETRICS)) as shop:
+        async with agent((shop.port, "/metrics")) as port:
+            headers = {write(name): value for name, value in asking.items()}
+            answer = await asyncio.to_thread(port.ask, "/metrics", headers)
+    ((_, got),) = shop.asked
+    assert answer.headers["Content-Type"] == Format.OPENMETRICS.value
+    assert got["User-Agent"] == "Prometheus/3"
+    assert 0.2 < float(got["X-Prometheus-Scrape-Timeout-Seconds"]) <= 0.4
+
+
+async def test_a_query_beyond_ascii_reaches_envoy_byte_for_byte() -> None:
+    with application(ENVOY) as envoy:
+        async with agent(envoy=envoy.port) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+            writer.write(b"GET /metrics?a=\xe9\xff&b=%41+c#[\x7f HTTP/1.0\r\n\r\n")
+            text = (await reader.read()).decode()
+            writer.close()
+    assert "\nenvoy_requests{" in text
+    assert 'istio_agent_scrape_failures_total{type="envoy"} 0\n' in text
+    assert [path for path, _ in envoy.asked] == ["/stats/prometheus?a=%E9%FF&b=%41+c#[%7F"]
+
+
+async def test_a_text_that_cannot_be_translated_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the reason: nobody knows the next one."""
+
+    def fails(found: object) -> None:
+        raise OverflowError("cannot convert")
+
+    monkeypatch.setattr(translate, "as_text", fails)
+    with application(ENVOY) as envoy:
+        with application(lambda asked: asked.answer(OPEN.encode(), kind=OPENMETRICS)) as shop:
+            async with agent((shop.port, "/metrics"), envoy=envoy.port) as port:
+                answers = [await asyncio.to_thread(port.ask, "/metrics", CALM) for _ in range(2)]
+    assert [answer.failures("application") for answer in answers] == [1, 2]
+    assert all("envoy_requests" in answer.text and "sold" not in answer.text for answer in answers)
+    (said,) = [record.message for record in caplog.records if record.name == "status"]
+    assert said.endswith("/metrics is left out: OverflowError: cannot convert")
 
 
 async def test_without_envoy_an_application_may_speak_openmetrics() -> None:
@@ -117,6 +163,9 @@ def in_circles(asked: Asked) -> None:
         (in_circles, "more than 3 redirects"),
         (lambda asked: asked.answer(b"<html>\n"), "line 1 is no sample: '<html>'"),
         (lambda asked: asked.answer(b"x 1\n", kind=OPENMETRICS), "there is no # EOF"),
+        (lambda asked: asked.answer(b"x 1 NaN\n# EOF\n", kind=OPENMETRICS), "line 1 has a time that is none"),
+        (lambda asked: asked.answer(b"x 1 1e400\n# EOF\n", kind=OPENMETRICS), "a time that is none"),
+        (lambda asked: asked.answer(b"", status=302, headers={"Location": "http://[x/"}), "Invalid IPv6 URL"),
         (lambda asked: asked.answer(b"x 1\n", status=500), "it answered 500"),
         (lambda asked: asked.wfile.write(b"hello\n"), "hello"),
         (lambda asked: asked.connection.close(), ""),

@@ -145,3 +145,22 @@ def test_a_line_without_end_is_not_collected() -> None:
     reader.feed(b"a" * LONGEST_LINE)
     with pytest.raises(Malformed, match="longer than"):
         reader.feed(b"a")
+
+
+@pytest.mark.parametrize(
+    "time", ["NaN", "+Inf", "-Inf", "1e400", "-1e400", "1e306", "9223372036854775.808", "1e20"]
+)
+def test_a_time_that_no_scraper_can_keep_is_none(time: str) -> None:
+    for line in (f"a 1 {time}", f"a 1 # {{}} 1 {time}"):
+        with pytest.raises(Malformed, match="line 1 has a time that is none"):
+            read(f"{line}\n# EOF\n", Format.OPENMETRICS)
+
+
+@pytest.mark.parametrize("time", ["9223372036854775808", "-9223372036854775809", "1" * 400, "1" * 5000])
+def test_nor_is_one_of_the_older_text(time: str) -> None:
+    with pytest.raises(Malformed, match="line 1 has a time that is none"):
+        read(f"a 1 {time}\n")
+
+
+def test_a_value_may_be_no_number_and_infinite() -> None:
+    assert write(read("a NaN 1\nb -Inf 1\n# EOF\n", Format.OPENMETRICS)) == "a NaN 1\nb -Inf 1\n"
