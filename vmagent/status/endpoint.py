@@ -1,6 +1,6 @@
 """The agent's HTTP port (15020): listens, on all addresses of both families, and hands requests on.
 
-Owns:      the socket, the threads, and how many strangers are served at a time.
+Owns:      the socket, the threads, and how many are served at a time.
 Does not:  know paths (handler.py).
 Surprise:  answers from threads of its own: a busy event loop must not make a healthy machine look dead.
 """
@@ -26,8 +26,11 @@ POLL: Final = 0.1
 
 MOST_STRANGERS: Final = 64
 """Connections from other machines at a time; more are closed. Those of this machine, where Envoy asks for
-readiness, are not counted: nobody outside can make it look dead by keeping us busy.
+readiness, are counted by themselves: nobody outside can make it look dead by keeping us busy.
 """
+
+MOST_LOCAL: Final = 256
+"""Connections from this machine at a time: each is a thread of ours."""
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -38,6 +41,7 @@ class _Server(socketserver.ThreadingTCPServer):
     def __init__(self, port: int, service: Service) -> None:
         self.service = service
         self._strangers = threading.BoundedSemaphore(MOST_STRANGERS)
+        self._local = threading.BoundedSemaphore(MOST_LOCAL)
         both = socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if both else socket.AF_INET
         super().__init__(("::" if both else "0.0.0.0", port), Handler)
@@ -49,14 +53,24 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """False: the connection is closed."""
-        return local(client_address[0]) or self._strangers.acquire(blocking=False)
+        return self._places(client_address).acquire(blocking=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # the system has no thread for it, and so none that would give the place back
+            self._places(client_address).release()
+            self.shutdown_request(request)
+            log.warning("a request from %s is not answered: no more threads", client_address[0])
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            if not local(client_address[0]):
-                self._strangers.release()
+            self._places(client_address).release()
+
+    def _places(self, client_address: Any) -> threading.BoundedSemaphore:
+        return self._local if local(client_address[0]) else self._strangers
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no news. Anything else is a bug of ours, which costs one request."""

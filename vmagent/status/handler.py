@@ -15,21 +15,30 @@ another path 404. A text is compressed for whoever takes gzip.
 """
 
 import http.server
+import io
 import ipaddress
 import json
+import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 from vmagent.errors import VmagentError
 from vmagent.status.accept import takes_gzip
 from vmagent.status.scrape import LONGEST, Scraper
 
 REQUEST_TIMEOUT: Final = 5.0
-"""Seconds a client may keep us waiting, for its request or to take a piece of the answer."""
+"""Seconds a client may keep us waiting: for the whole of its request, and to take a piece of the answer."""
+
+ANSWER_TIMEOUT: Final = 60.0
+"""Seconds it has to take the whole answer."""
 
 MOST_SCRAPES: Final = 4
 """At a time: each may hold megabytes. The next one waits for one to end."""
@@ -80,9 +89,36 @@ class Serving(Protocol):
     service: Service
 
 
+class _Request(io.RawIOBase):
+    """What a client sends, until the deadline: a timeout of the socket alone begins anew with every byte."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + REQUEST_TIMEOUT
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Raises TimeoutError."""
+        _wait_at_most(self._connection, self._deadline - time.monotonic())
+        return self._connection.recv_into(buffer)
+
+
+def _wait_at_most(connection: socket.socket, seconds: float) -> None:
+    """With the next operation. Raises TimeoutError if there is no time left."""
+    if seconds <= 0:
+        raise TimeoutError
+    connection.settimeout(seconds)
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
-    timeout = REQUEST_TIMEOUT
     server: Serving  # type: ignore[assignment]  # the library names its own class; we need one attribute of it
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Request(self.connection))
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -159,6 +195,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if takes_gzip(self.headers.get("Accept-Encoding", "")):
                 pieces = packed(pieces)
                 more.append(("Content-Encoding", "gzip"))
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        self.connection.settimeout(REQUEST_TIMEOUT)
         self.send_response(status)
         for name, value in (("Content-Type", kind), ("Content-Length", str(sum(map(len, pieces)))), *more):
             self.send_header(name, value)
@@ -166,6 +204,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             for piece in pieces:
                 for start in range(0, len(piece), _PIECE):
+                    _wait_at_most(self.connection, min(REQUEST_TIMEOUT, deadline - time.monotonic()))
                     self.wfile.write(piece[start : start + _PIECE])
 
     def version_string(self) -> str:

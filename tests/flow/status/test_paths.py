@@ -1,13 +1,17 @@
 """Who may ask what of the agent's port."""
 
 import asyncio
+import contextlib
+import http.client
 import json
 import socket
+import time
 
 import pytest
 
-from tests.flow.status.world import agent
+from tests.flow.status.world import Port, agent
 from vmagent.errors import Misconfigured, Unavailable
+from vmagent.status import endpoint, handler
 from vmagent.status.endpoint import MOST_STRANGERS, Endpoint
 from vmagent.status.handler import Actions, Service
 
@@ -85,6 +89,78 @@ async def test_strangers_who_say_nothing_do_not_make_the_machine_look_dead() -> 
         finally:
             for each in silent:
                 each.close()
+
+
+def drip(port: Port, source: str) -> None:
+    """Returns when the agent has closed the connection."""
+    deadline = time.monotonic() + 30
+    with socket.create_connection(("127.0.0.1", port.number), 5, (source, 0)) as sock:
+        sock.settimeout(0.02)
+        sock.sendall(b"GET /healthz/ready HTTP/1.1\r\nX: ")
+        while time.monotonic() < deadline:
+            try:
+                sock.sendall(b"a")
+                if sock.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    raise AssertionError("whoever sends a byte now and then is kept for ever")
+
+
+def until_served(port: Port) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert port.ask("/healthz/ready").status == 200
+        except (OSError, http.client.HTTPException):
+            assert time.monotonic() < deadline, "a place that was left is not given to another"
+            time.sleep(0.01)
+        else:
+            return
+
+
+@pytest.mark.parametrize("source", [STRANGER, "127.0.0.1"])
+async def test_a_client_that_drips_has_no_more_time_than_another(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "REQUEST_TIMEOUT", 1.0)
+    async with agent() as port:
+        began = time.monotonic()
+        await asyncio.to_thread(drip, port, source)
+        assert time.monotonic() - began > 0.9
+        assert (await asyncio.to_thread(port.ask, "/healthz/ready", source=source)).status == 200
+
+
+async def test_a_client_that_takes_its_answer_in_drips_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece in time, and the whole never: it would hold one of the few turns for a scrape."""
+    monkeypatch.setattr(handler, "ANSWER_TIMEOUT", 1.0)
+    large = {"table": {str(number): "x" * 1000 for number in range(40_000)}}
+    async with agent(actions=Actions(names=lambda: large)) as port:
+        taken, more = 0, True
+        with socket.create_connection(("127.0.0.1", port.number), 30) as sock:
+            sock.sendall(b"GET /debug/ndsz HTTP/1.0\r\n\r\n")
+            began = time.monotonic()
+            while more and taken < 20_000_000:
+                await asyncio.sleep(0.01)
+                with contextlib.suppress(ConnectionError):
+                    more = bool(piece := await asyncio.to_thread(sock.recv, 65536))
+                    taken += len(piece)
+        assert not more, f"{taken} bytes in {time.monotonic() - began:.1f} s"
+
+
+async def test_this_machine_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "MOST_LOCAL", 8)
+    async with agent() as port:
+        silent = [socket.create_connection(("127.0.0.1", port.number), 5) for _ in range(9)]
+        try:
+            assert await asyncio.to_thread(silent[-1].recv, 1) == b""
+            assert (await asyncio.to_thread(port.ask, "/healthz/ready", source=STRANGER)).status == 200
+        finally:
+            for each in silent:
+                each.close()
+        await asyncio.to_thread(until_served, port)
 
 
 async def test_both_families_are_answered() -> None:
