@@ -57,9 +57,11 @@ def test_half_a_character_in_json_is_found_where_it_would_be_sent(more: str, key
     assert any(f": {key}='" in line and "not UTF-8" in line for line in lines), lines
 
 
-def test_half_a_character_in_the_mesh_file_is_found_where_it_would_be_sent() -> None:
+def test_half_a_character_in_the_mesh_file_is_found_where_it_stands() -> None:
     mesh = vm.MESH.replace("CANONICAL_SERVICE: nginx", 'ISTIO_META_OWNER: "\\ud800"')
-    assert any("not UTF-8" in line for line in vm.complaints(mesh=mesh))
+    [line] = vm.complaints(mesh=mesh)
+    assert line.startswith("/etc/istio/config/mesh:5: defaultConfig.proxyMetadata.ISTIO_META_OWNER=")
+    assert "half a character" in line
 
 
 def test_half_a_character_in_an_annotation_is_refused() -> None:
