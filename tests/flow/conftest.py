@@ -1,10 +1,5 @@
 """Many event loops and many gRPC servers in one process, one after the other."""
 
-import os
-
-# Its handlers at a fork wait for its threads, now and then for ever; what forks here uses no gRPC.
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-
 import grpc.aio
 
 # Without a reference of ours gRPC ends its thread whenever the last of its objects is collected, in the

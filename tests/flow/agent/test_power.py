@@ -3,6 +3,7 @@ or the new one, and nothing of the try stays for long.
 """
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -27,27 +28,38 @@ from vmagent.status import document
 FAR = 10**9
 MOST = 500
 """Steps; the longest has about 250."""
+PATIENCE = 30.0
 WRITERS = ("vmagent/runtime/files.py", "/tempfile.py", "/pathlib.py")
 
 
-def survived(step: int, work: Callable[[], None]) -> bool:
+FORKING = multiprocessing.get_context("forkserver")
+"""From a process of its own: a fork beside threads, as gRPC has them here, may stand still for ever."""
+FORKING.set_forkserver_preload([__name__])
+
+
+def survived(step: int, work: Callable[..., None], *arguments: object) -> bool:
     """False if ``work`` was ended by SIGKILL, which comes before the ``step``-th call out of the code that
-    writes: every system call is behind one.
+    writes: every system call is behind one. What it is given goes to another process.
     """
-    pid = os.fork()
-    if pid == 0:
-        left = step
+    process = FORKING.Process(target=until, args=(step, work, *arguments))
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0
 
-        def count(frame: FrameType, event: str, _arg: object) -> None:
-            nonlocal left
-            left -= event == "c_call" and frame.f_code.co_filename.endswith(WRITERS)
-            if left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
 
-        sys.setprofile(count)
-        work()
-        os._exit(0)
-    return not os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+def until(step: int, work: Callable[..., None], *arguments: object) -> None:
+    left = step
+
+    def count(frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal left
+        left -= event == "c_call" and frame.f_code.co_filename.endswith(WRITERS)
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    work(*arguments)
+    sys.setprofile(None)
 
 
 def credentials(place: Path, name: str) -> None:
@@ -123,15 +135,15 @@ STATES = {
 @pytest.mark.parametrize("state", STATES)
 def test_power_fails_at_any_step_and_what_is_found_is_whole(tmp_path: Path, state: str) -> None:
     write, read = STATES[state]
-    assert survived(FAR, lambda: write(tmp_path, "old"))
+    assert survived(FAR, write, tmp_path, "old")
     found, step = [], 0
     while step < MOST:
         step += 1
-        done = survived(step, lambda: write(tmp_path, "new"))
+        done = survived(step, write, tmp_path, "new")
         found.append(read(tmp_path))
         if done:
             break
-        assert survived(FAR, lambda: write(tmp_path, "old"))
+        assert survived(FAR, write, tmp_path, "old")
         assert read(tmp_path) == "old"
     print(f"{state}: {step} steps, the new state from step {found.index('new') + 1} on")
     assert set(found) == {"old", "new"}
@@ -140,10 +152,13 @@ def test_power_fails_at_any_step_and_what_is_found_is_whole(tmp_path: Path, stat
     assert unfinished == []
 
 
+def secretly(place: Path) -> None:
+    files.write(place / "key.pem", b"secret", mode=0o600)
+
+
 def test_what_a_killed_process_left_of_its_try_is_private(tmp_path: Path) -> None:
-    secret = tmp_path / "key.pem"
     for step in range(1, MOST):
-        if survived(step, lambda: files.write(secret, b"secret", mode=0o600)):
+        if survived(step, secretly, tmp_path):
             break
         for left in tmp_path.iterdir():
             assert left.stat().st_mode & 0o077 == 0
