@@ -19,6 +19,7 @@ from lab.hosts import services
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
 from lab.hosts.virtual import layer
+from tests.staging import staged
 from tests.system import operator
 from tests.system.operator import Journal
 from tests.system.traffic import PYTHON
@@ -38,18 +39,13 @@ SLOWLY = 240.0
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     lab = Lab("kernel", {"vm": layer.NAME})
-    lab.down()
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         story.begin(stage)
         joining.describe(stage)
         stage.carry("vm", "istiod", "vm")
         _client_joins(stage)
         stage.kept["either"] = stage.quietly("vm", EITHER)
         yield stage
-    finally:
-        lab.down()
 
 
 def _client_joins(stage: Stage) -> None:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.demo import traffic
-from lab.demo.stage import DESK, POLL, Failed, Stage
+from lab.demo import joining, traffic
+from lab.demo.names import CONFIGURE
+from lab.demo.stage import DESK, POLL, SCENARIO, Failed, Stage
 from lab.hosts.machine.host import SystemdHost
 
 BLOCK = """
@@ -22,6 +23,7 @@ sudo systemctl start istio
 """.strip().splitlines()  # noqa: E501
 """The document's step 4, without the line that fetches Istio's package."""
 
+HOSTS = ("vm", "client")
 UNITS = ("istio-agent", "istio-capture")
 
 
@@ -48,6 +50,15 @@ def active(host: SystemdHost) -> dict[str, str]:
 
 def captured(host: SystemdHost) -> bool:
     return "ISTIO_" in host.run(["iptables-save"]).stdout
+
+
+def describe(stage: Stage) -> None:
+    """On each machine's desk lie the files that the mesh has for it."""
+    joining.describe(stage)
+    stage.lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", f"{DESK}/client-sidecar.yaml")
+    stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
+    for host in HOSTS:
+        stage.carry(host, "istiod", host)
 
 
 def until_joined(stage: Stage, host: str) -> None:

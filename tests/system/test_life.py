@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.demo import joining, resilience, story, traffic
-from lab.demo.names import CONFIGURE, CURL, ENTRY, GET_ENTRY, OUTSIDE_ANSWER, VM_ANSWER
+from lab.demo import resilience, story, traffic
+from lab.demo.names import CURL, ENTRY, GET_ENTRY, OUTSIDE_ANSWER, VM_ANSWER
 from lab.demo.saved import undone
-from lab.demo.stage import DESK, SCENARIO, Stage
+from lab.demo.stage import DESK, Stage
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
 from tests.conftest import ROOT
+from tests.staging import staged
 from tests.system import operator, snapshot
 from tests.system.conftest import NEXT
 from tests.system.operator import Journal
@@ -46,25 +47,15 @@ BOOT_NOISE = 2.0
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """A mesh, and two fresh machines with their files on the operator's desk."""
-    lab = Lab("life", {"vm": "iptables", "client": "iptables"})
-    lab.down()
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(Lab("life", {"vm": "iptables", "client": "iptables"})) as stage:
         story.begin(stage)
-        joining.describe(stage)
-        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", f"{DESK}/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-        for host in ("vm", "client"):
-            stage.carry(host, "istiod", host)
+        operator.describe(stage)
         yield stage
-    finally:
-        lab.down()
 
 
 @pytest.fixture(scope="module")
 def fresh(stage: Stage) -> dict[str, snapshot.Snapshot]:
-    return {host: snapshot.take(stage.lab.machine(host)) for host in ("vm", "client")}
+    return {host: snapshot.take(stage.lab.machine(host)) for host in operator.HOSTS}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +71,7 @@ def nothing_is_broken(request: pytest.FixtureRequest, broken_before: int) -> Non
 @pytest.fixture(autouse=True)
 def nobody_complains(stage: Stage, nothing_is_broken: None) -> Iterator[None]:
     """Neither in a journal nor by what dpkg leaves of an installation that did not go through."""
-    machines = [stage.lab.machine(name) for name in ("vm", "client")]
+    machines = [stage.lab.machine(name) for name in operator.HOSTS]
     journals = [Journal(machine) for machine in machines]
     yield
     assert [journal.complaints() for journal in journals] == ["", ""]
@@ -121,7 +112,7 @@ def goes_direct(stage: Stage, fresh: dict[str, snapshot.Snapshot]) -> None:
 def crosses_the_mesh(stage: Stage) -> None:
     operator.until_answered(stage)
     traffic.outside(stage)
-    for host in ("vm", "client"):
+    for host in operator.HOSTS:
         assert operator.captured(stage.lab.machine(host))
         assert operator.active(stage.lab.machine(host)) == {
             "istio-agent": "active",
@@ -328,7 +319,7 @@ def test_files_that_were_there_before_the_package_are_found_by_it(
     crosses_the_mesh(stage)
 
 
-@pytest.mark.parametrize("name", ["vm", "client"])
+@pytest.mark.parametrize("name", operator.HOSTS)
 def test_purge_leaves_nothing_but_the_operators_own(
     stage: Stage, fresh: dict[str, snapshot.Snapshot], name: str
 ) -> None:

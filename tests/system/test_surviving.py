@@ -2,17 +2,19 @@
 one story, in this order; each prints its row of the table in docs/surviving.md.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.demo import joining, resilience, story
+from lab.demo import resilience, story
 from lab.demo import traffic as crossing
-from lab.demo.names import CONFIGURE, CURL, GET_ENTRY, OUTSIDE_ANSWER
-from lab.demo.stage import DESK, SCENARIO, Stage
+from lab.demo.names import CURL, GET_ENTRY, OUTSIDE_ANSWER
+from lab.demo.stage import DESK, Stage
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
+from tests.staging import staged
 from tests.system import operator
 from tests.system.conftest import NEXT
 from tests.system.operator import Journal
@@ -30,16 +32,10 @@ ROWS: list[str] = []
 @pytest.fixture(scope="module")
 def stage(package: Path) -> Iterator[Stage]:
     lab = Lab("surviving", {"vm": "iptables", "client": "iptables"})
-    lab.down()
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with printed(), staged(lab) as stage:
         story.begin(stage)
-        joining.describe(stage)
-        lab.host("istiod").copy_in(SCENARIO / "client-sidecar.yaml", f"{DESK}/client-sidecar.yaml")
-        stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
-        for host in ("vm", "client"):
-            stage.carry(host, "istiod", host)
+        operator.describe(stage)
+        for host in operator.HOSTS:
             name = operator.carry(lab.machine(host), package)
             lab.machine(host).run(["mv", f"{DESK}/{name}", f"{DESK}/{host}/"])
             for command in operator.BLOCK:
@@ -49,9 +45,15 @@ def stage(package: Path) -> Iterator[Stage]:
         crossing.two_backends(stage)
         operator.until_answered(stage)
         yield stage
+
+
+@contextlib.contextmanager
+def printed() -> Iterator[None]:
+    """What docs/surviving.md has."""
+    try:
+        yield
     finally:
         print("\n".join(ROWS))
-        lab.down()
 
 
 @pytest.fixture

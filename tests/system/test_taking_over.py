@@ -13,6 +13,7 @@ from lab.demo import joining, story
 from lab.demo.stage import DESK, Stage
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
+from tests.staging import staged
 from tests.system import operator, standin
 from tests.system.conftest import run
 
@@ -23,16 +24,11 @@ _CLONE_NEWNET = 0x40000000
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     lab = Lab("takeover", {"vm": "iptables"})
-    lab.down()
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         story.begin(stage)
         joining.describe(stage)
         stage.carry("vm", "istiod", "vm")
         yield stage
-    finally:
-        lab.down()
 
 
 @pytest.fixture

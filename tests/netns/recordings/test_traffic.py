@@ -26,6 +26,7 @@ from lab.hosts.lab import Lab
 from lab.hosts.process import Process
 from tests.authority import Authority
 from tests.conftest import RECORDINGS, ROOT
+from tests.staging import staged
 
 ISTIOD = RECORDINGS / "istiod-1.29.6"
 SITE = "/usr/local/lib/site.py"
@@ -50,9 +51,7 @@ pytestmark = pytest.mark.skipif(not ISTIOD.is_dir(), reason="../shared/recording
 def stage() -> Iterator[Stage]:
     """Everybody has joined, and nothing is recorded yet."""
     lab = Lab("recorded")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         _start(stage)
         joining.describe(stage)
         _join(stage, "vm")
@@ -60,8 +59,6 @@ def stage() -> Iterator[Stage]:
         stage.type("istiod", f"{CONFIGURE} -f client-sidecar.yaml -o client")
         _join(stage, "client")
         yield stage
-    finally:
-        lab.down()
 
 
 def _start(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from lab.demo.stage import SCENARIO, Stage
 from lab.hosts import services
 from lab.hosts.lab import Lab
 from lab.hosts.world import ISTIOD, Families, address6
+from tests.staging import staged
 
 HOSTS = ("vm", "client")
 SETTINGS = "/var/lib/istio/envoy/cluster.env"
@@ -32,9 +33,7 @@ def two_machines(
     """
     lab = Lab(name, families=families)
     configure = CONFIGURE.replace(ISTIOD, address6(ISTIOD)) if families else CONFIGURE
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         begin(stage)
         stage.services["nginx"] = services.start_application(lab.host("vm"))
         joining.describe(stage, configure)
@@ -54,8 +53,6 @@ def two_machines(
         for host in HOSTS:
             joined(stage, host)
         yield stage
-    finally:
-        lab.down()
 
 
 def joined(stage: Stage, host: str) -> None:

@@ -18,6 +18,7 @@ from lab.hosts import services
 from lab.hosts.cluster import Cluster
 from lab.hosts.lab import Lab
 from tests.authority import Authority
+from tests.staging import staged
 
 HOST: Final = "nginx.jd.com"
 HTTPS: Final = f"https://{HOST}:8443/"
@@ -109,9 +110,7 @@ class Front:
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
     lab = Lab("gateway")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         story.begin(stage)
         joining.describe(stage)
         joining.join(stage)
@@ -128,8 +127,6 @@ def front() -> Iterator[Front]:
             "ready", lambda: ", router): ready" in stage.quietly("client", "vmagent status"), within=20
         )
         yield front
-    finally:
-        lab.down()
 
 
 def test_a_request_from_outside_reaches_the_vm_through_the_gateway(front: Front) -> None:

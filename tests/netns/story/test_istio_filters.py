@@ -15,6 +15,7 @@ from lab.hosts import kernel
 from lab.hosts.lab import Lab
 from tests.browser import picture
 from tests.conftest import ROOT
+from tests.staging import staged
 
 STEPS = (
     joining.describe,
@@ -38,13 +39,9 @@ DUMP = "curl -sS localhost:15000/config_dump"
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     lab = Lab("filters")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line), istio_filters=True)
+    with staged(lab, istio_filters=True) as stage:
         story.begin(stage)
         yield stage
-    finally:
-        lab.down()
 
 
 def test_a_stock_envoy_joins_serves_and_is_routed_to(stage: Stage) -> None:

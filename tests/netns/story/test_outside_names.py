@@ -8,6 +8,7 @@ from lab.demo import joining, resilience, story
 from lab.demo.names import CURL, INSTALL, OUTSIDE_ANSWER
 from lab.demo.stage import Stage
 from lab.hosts.lab import Lab
+from tests.staging import staged
 
 OUTSIDE = "192.168.0.70"
 
@@ -16,9 +17,7 @@ OUTSIDE = "192.168.0.70"
 def stage() -> Iterator[Stage]:
     """The VM has its files; its agent and the control plane are down."""
     lab = Lab("outside")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         story.begin(stage)
         joining.describe(stage)
         stage.carry("vm", "istiod", "vm")
@@ -26,8 +25,6 @@ def stage() -> Iterator[Stage]:
             stage.type("vm", command.format("vm"))
         stage.stop("istiod")
         yield stage
-    finally:
-        lab.down()
 
 
 def reached(stage: Stage) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from lab.demo import play, story
 from lab.demo.stage import Stage
 from lab.hosts.lab import Lab
+from tests.staging import staged
 
 
 class Played:
@@ -26,13 +27,9 @@ LONGEST = 90.0
 @pytest.fixture(scope="module")
 def played() -> Iterator[Played]:
     lab = Lab("story")
-    lab.up()
-    try:
-        stage = Stage(lab, lambda kind, line: print(line))
+    with staged(lab) as stage:
         story.begin(stage)
         yield Played(stage)
-    finally:
-        lab.down()
 
 
 @pytest.mark.parametrize("step", story.STEPS, ids=lambda step: step.title)
