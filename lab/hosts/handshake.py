@@ -41,13 +41,13 @@ class Starter:
         while "ready\n" not in self._told and self._hear(deadline):
             pass
         lines = self._told.splitlines()
-        for line in lines:
-            if line.startswith("pid "):
-                self._host.record(int(line.split()[1]))
         if "ready" not in lines:
             why, _, hint = " ".join(line for line in lines if not line.startswith("pid ")).partition("\t")
             told = why.removeprefix("failed: ") or "its first process ended without a word"
             raise LabError(f"host {self._host.name}: {told}", hint=hint)
+        for line in lines:
+            if line.startswith("pid "):
+                self._host.record(int(line.split()[1]))
 
     def _hear(self, deadline: float) -> bool:
         """False at the end, which is when nobody holds the other end any more."""

@@ -104,7 +104,8 @@ build() {
   mv "$WORK/istio-agent_${VERSION}_amd64.deb" "$DEB"
 }
 
-stamp=.build/deb-$VERSION-$COMPRESSION.stamp
+# Of the one package that lies there, however it is compressed.
+stamp=.build/deb-$VERSION.stamp
 if [[ -f $DEB && -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]; then
   echo "$DEB is up to date"
   exit

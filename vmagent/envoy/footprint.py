@@ -111,8 +111,8 @@ class Footprint:
     def clear(self) -> None:
         """Envoy is gone; so is everything of it."""
         config = self._config
-        left = [*config.config_dir.glob("envoy-rev*.json"), self._pid_file, shared_memory(config)]
-        for path in (*left, self._named_memory):
+        bootstraps = config.config_dir.glob("envoy-rev*.json")
+        for path in (*bootstraps, self._pid_file, shared_memory(config), self._named_memory):
             with _named(path):
                 files.remove(path)
 

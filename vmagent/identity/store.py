@@ -89,7 +89,7 @@ def save(directory: Path, credential: Credential, *, roots: Callable[[], bool] =
 def _write_down(path: Path, whole: Mapping[str, bytes]) -> None:
     """Before they are there, and without forgetting those that they replace: a kill between leaves either."""
     now = [f"{hashlib.sha256(whole[name]).hexdigest()}  {name}" for name in (KEY, CHAIN)]
-    before = path.read_text().splitlines() if path.exists() else []
+    before = path.read_text(errors="replace").splitlines() if path.exists() else []
     lines = list(dict.fromkeys((*before, *now)))[-2 * len(now) :]
     if lines != before:
         files.write(path, "".join(f"{line}\n" for line in lines).encode(), mode=_MODE)
