@@ -8,7 +8,8 @@ LOGS=.build/test
 ROWS=()
 FAILED=0
 SECOND_TRIES=()
-# More than this of one kind is no accident of a busy machine.
+# Failures in more modules of one kind than these are no accident of a busy machine. (A lab that did not come up fails
+# all tests of its module.)
 MOST_SECOND_TRIES=3
 TESTS_FAILED=1 # as pytest ends then; it has other numbers for what else goes wrong
 
@@ -108,10 +109,11 @@ measured() {
 # The lanes press on each other, and a test that waits for real programs may lose its patience by it. What failed gets
 # one more try on a machine that is quiet by then, and is named: it is a fault of the test or of the agent either way.
 try_again() {
-  local kind=$1 failed="$LOGS/cache/$1/v/cache/lastfailed" names
+  local kind=$1 failed="$LOGS/cache/$1/v/cache/lastfailed" names modules
   [[ $kind =~ ^(package|flow|netns|stories|system)$ && $(<"$LOGS/$kind.status") == "$TESTS_FAILED" && -f $failed ]] || return
   mapfile -t names < <(.venv/bin/python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' <"$failed")
-  ((${#names[@]} <= MOST_SECOND_TRIES)) || return
+  mapfile -t modules < <(printf '%s\n' "${names[@]%%::*}" | sort -u)
+  ((${#modules[@]} <= MOST_SECOND_TRIES)) || return
   echo "==> $kind: what failed, once more"
   AGAIN=(--last-failed)
   measured "$kind" "$kind-again"
