@@ -13,6 +13,7 @@ from vmagent.config.problem import misconfigured
 from vmagent.config.resolve import Paths
 from vmagent.runtime.clock import SystemClock
 from vmagent.runtime.places import RUN
+from vmagent.runtime.plain import plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,7 +84,7 @@ def _look_around(loaded: load.Loaded) -> None:
 
     found = sorted(preflight.look(loaded.config, RUN, SystemClock()), key=lambda why: why.exit_code)
     for why in found[:-1]:
-        click.echo(f"vmagent: {why}; {why.hint}", err=True)
+        click.echo(plain(f"vmagent: {why}; {why.hint}"), err=True)
     if found:
         raise found[-1]
 

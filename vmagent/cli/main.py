@@ -8,6 +8,7 @@ import click
 
 from vmagent import __version__
 from vmagent.errors import VmagentError
+from vmagent.runtime.plain import plain
 
 COMMANDS = {
     "proxy": "vmagent.cli.proxy:proxy",
@@ -41,9 +42,9 @@ class Cli(click.Group):
         try:
             return super().invoke(ctx)
         except VmagentError as error:
-            click.echo(f"vmagent: {error}", err=True)
+            click.echo(plain(f"vmagent: {error}"), err=True)
             if error.hint:
-                click.echo(f"  hint: {error.hint}", err=True)
+                click.echo(plain(f"  hint: {error.hint}"), err=True)
             ctx.exit(error.exit_code)
 
 

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from vmagent.runtime.journal import Journal, is_journal
 from vmagent.runtime.logfile import LogFile
+from vmagent.runtime.plain import plain
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _WORDS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn", logging.ERROR: "error"}
@@ -106,12 +107,14 @@ def stamp(record: logging.LogRecord) -> str:
 
 
 def text(record: logging.LogRecord) -> str:
-    """Everything but the time; several lines for an exception."""
+    """Everything but the time. Lines behind the first, of an exception say, are indented: whatever is not
+    begins with a level, and nobody's text can forge one.
+    """
     fields = [_WORDS.get(record.levelno, "error")]
     if record.name not in ("root", "default"):
         fields.append(record.name)
     line = "\t".join((*fields, record.getMessage()))
-    return f"{line}\n{_TRACEBACK.formatException(record.exc_info)}" if record.exc_info else line
+    return plain(f"{line}\n{_TRACEBACK.formatException(record.exc_info)}" if record.exc_info else line)
 
 
 _lines = Lines()

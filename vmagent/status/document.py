@@ -5,7 +5,7 @@ Does not:  know any part of the agent; agent.py hands over facts. Holds no secre
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final
 from vmagent.errors import Unavailable
 from vmagent.runtime import files
 from vmagent.runtime.clock import rfc3339
+from vmagent.runtime.plain import one_line, plain
 
 FILE = "status.json"
 
@@ -58,6 +59,14 @@ class Facts:
     health: str = ""
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
 def ready(document: Mapping[str, Any]) -> bool:
     return all(state == "open" for state in document["gates"].values())
 
@@ -81,25 +90,59 @@ def write(directory: Path, facts: Facts) -> bool:
 
 def read(directory: Path) -> dict[str, Any] | None:
     """The document of the agent that runs now, or None if none does. Raises Unavailable if what lies there is
-    none.
+    none: it belongs to the unprivileged user, and root reads it.
     """
     if not files.locked(directory / "lock"):
         return None
     try:
-        document = json.loads(files.read_small(directory / FILE, most=LARGEST))
-        if not isinstance(document, dict):
+        document: dict[str, Any] = json.loads(files.read_small(directory / FILE, most=LARGEST))
+        if not _is_sound(document):
             raise ValueError
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise Unavailable(
             f"{directory / FILE} is not what the agent writes", hint="systemctl restart istio-agent"
         ) from None
     return document
 
 
+_YEAR_10000: Final = 253_402_300_800
+
+_SHAPE: Final[Mapping[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("version", "certificate", "control_plane", "envoy", "dns", "health"), _is_text),
+    "pid": lambda value: isinstance(value, int),
+    **dict.fromkeys(("gates", "trouble"), _is_texts),
+    "certificate_expires": lambda value: isinstance(value, int | float) and 0 <= value < _YEAR_10000,
+    "control_plane_connected": lambda value: isinstance(value, bool),
+}
+_LATER: Final[Mapping[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("role", "secrets", "stale"), _is_text),
+    "refused": _is_texts,
+    "taken_out": lambda value: (
+        isinstance(value, dict)
+        and all(isinstance(kinds, list) and all(map(_is_text, kinds)) for kinds in value.values())
+    ),
+}
+"""What an agent from before an upgrade may not write."""
+
+
+def _is_sound(document: Any) -> bool:
+    return (
+        isinstance(document, dict)
+        and all(key in document and fits(document[key]) for key, fits in _SHAPE.items())
+        and all(fits(document[key]) for key, fits in _LATER.items() if key in document)
+    )
+
+
 def sentence(facts: Facts) -> str:
-    """What the agent is doing, in one line: for systemd's STATUS= and the log."""
+    """What the agent is doing, in one line: for systemd's STATUS=, where a second one would be another
+    variable.
+    """
+    return one_line(_sentence(facts))
+
+
+def _sentence(facts: Facts) -> str:
     waiting = {gate: why for gate, why in facts.gates.items() if why != "open"}
     if waiting:
         return "not ready: " + "; ".join(f"{gate} ({why})" for gate, why in waiting.items())
@@ -135,7 +178,12 @@ def screen(document: Mapping[str, Any], capture: str) -> list[str]:
     }
     lines += ["", *(f"{name:<14} {text}" for name, text in details.items() if text)]
     lines += [f"{'refused':<14} {resource}: {why}" for resource, why in document.get("refused", {}).items()]
-    return lines + [f"{'trouble':<14} {part}: {why}" for part, why in document["trouble"].items()]
+    lines += [f"{'trouble':<14} {part}: {why}" for part, why in document["trouble"].items()]
+    return [plain(line, _BELOW) for line in lines]
+
+
+_BELOW: Final = " " * 15
+"""In front of a second line of one thing: no line of ours begins so."""
 
 
 _NOT_CAPTURED: Final = "none: a router has ports of its own, to which its clients connect"

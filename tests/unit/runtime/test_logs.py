@@ -32,7 +32,25 @@ def test_an_exception_follows_its_line() -> None:
     except RuntimeError:
         made = logging.LogRecord("agent", logging.ERROR, "", 0, "crashed", (), sys.exc_info())
     first, *more = logs.text(made).split("\n")
-    assert (first, more[-1]) == ("error\tagent\tcrashed", "RuntimeError: boom")
+    assert (first, more[-1]) == ("error\tagent\tcrashed", "  RuntimeError: boom")
+
+
+def test_text_of_others_forges_no_line_and_moves_no_cursor() -> None:
+    forged = "bad\n2026-11-26T00:00:00.000000Z\tinfo\tforged\r\x1b[2J\u2028x"
+    try:
+        raise RuntimeError(forged)
+    except RuntimeError:
+        made = logging.LogRecord("xds", logging.WARNING, "", 0, "Envoy: %s", (forged,), sys.exc_info())
+    first, *more = logs.text(made).split("\n")
+    assert first == "warn\txds\tEnvoy: bad"
+    assert more[0] == "  2026-11-26T00:00:00.000000Z\tinfo\tforged\\r\\x1b[2J\\u2028x"
+    assert all(line.startswith("  ") for line in more)
+    assert all(line.replace("\t", "").isprintable() for line in more)
+
+
+def test_a_list_of_mistakes_reads_as_it_was_written() -> None:
+    lines = "2 things are wrong with the configuration:\n  /a:1: b\n  /a:2: é"
+    assert logs.text(record("default", logging.ERROR, lines)) == f"error\t{lines}"
 
 
 class Sink:

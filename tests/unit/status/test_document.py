@@ -63,12 +63,56 @@ def test_a_router_is_called_one_and_captures_nothing_whatever_the_gate_says() ->
     assert shown[-1] == "capture        none: a router has ports of its own, to which its clients connect"
 
 
-@pytest.mark.parametrize("text", ["[]", "{", "null"])
+@pytest.mark.parametrize("text", ["[]", "{", "null", "{}", "1", "[" * 100_000, "1" * 5000])
 def test_a_document_of_another_shape_is_not_believed(tmp_path: Path, text: str) -> None:
     assert files.Lock(tmp_path / "lock").acquire() is None
     (tmp_path / document.FILE).write_text(text)
     with pytest.raises(Unavailable, match="not what the agent writes"):
         document.read(tmp_path)
+
+
+@pytest.mark.parametrize("key", sorted(asdict(SERVING)))
+@pytest.mark.parametrize(
+    "value", [None, 1, 1e300, -1, float("nan"), [], [1], {}, {"a": 1}, {"a": [1]}, "x", ...]
+)
+def test_what_is_read_can_be_shown(tmp_path: Path, key: str, value: object) -> None:
+    """Whatever the unprivileged user puts there, root gets a screen or a sentence."""
+    assert files.Lock(tmp_path / "lock").acquire() is None
+    wrong = {**asdict(SERVING), key: value}
+    if value is ...:
+        del wrong[key]
+    (tmp_path / document.FILE).write_text(json.dumps(wrong))
+    try:
+        found = document.read(tmp_path)
+    except Unavailable:
+        return
+    assert found is not None
+    assert document.ready(found)
+    assert document.screen(found, "open")[0].startswith("istio-agent ")
+
+
+def test_text_of_others_neither_moves_the_cursor_nor_forges_a_line() -> None:
+    hostile = "no\x1b[2J\x1b]0;owned\x07\n  open     certificate\r\u202eb\x9b1m"
+    shown = document.screen(
+        {
+            **asdict(SERVING),
+            **dict.fromkeys(("version", "certificate", "control_plane", "envoy", "dns", "health"), hostile),
+            **dict.fromkeys(("stale", "secrets", "role"), hostile),
+            **{key: {hostile: hostile} for key in ("gates", "trouble", "refused")},
+            "taken_out": {hostile: [hostile]},
+        },
+        hostile,
+    )
+    lines = "\n".join(shown).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines if line.startswith("  open")]
+    assert any(r"no\x1b[2J\x1b]0;owned\x07" in line for line in lines)
+
+
+def test_the_sentence_for_systemd_is_one_line() -> None:
+    """A second one would be a variable: MAINPID=1, say."""
+    waiting = replace(SERVING, gates={"config": "2 things:\n  a\n  b", "xds": "no\nMAINPID=1\x1b[2J"})
+    assert document.sentence(waiting) == r"not ready: config (2 things: a b); xds (no MAINPID=1\x1b[2J)"
 
 
 def test_trouble_shows_although_every_gate_is_open() -> None:
