@@ -7,7 +7,8 @@ Surprise:  three things differ from istioctl on purpose: ports are in order, a m
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from vmagent.config.problem import Problem, misconfigured
 from vmagent.config.proxyconfig import READINESS_PROBE, overlay
 from vmagent.config.schema import PORT, TEXT, UINT32, MapOf, Message, Open
 
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OVERRIDES = "proxy.istio.io/config"
 _NAME, _REVISION = "service.istio.io/canonical-name", "service.istio.io/canonical-revision"
 
@@ -215,7 +217,7 @@ def cluster_env(who: Group, wishes: Wishes, proxy: Mapping[str, Json]) -> str:
     """``KEY='value'`` lines in order of the keys."""
     status = proxy.get("statusPort") or 15020
     excluded = ["22", "15090", "15021", *([] if status in (15090, 15021) else [str(status)])]
-    found = _texts(proxy.get("proxyMetadata")) | {
+    found = _variables(who, proxy) | {
         "ISTIO_INBOUND_PORTS": ",".join(str(port) for port in sorted(set(who.ports.values()))) or "*",
         "ISTIO_LOCAL_EXCLUDE_PORTS": ",".join(excluded),
         "ISTIO_NAMESPACE": who.namespace,
@@ -230,6 +232,34 @@ def cluster_env(who: Group, wishes: Wishes, proxy: Mapping[str, Json]) -> str:
     if wishes.external_ip:
         found["REWRITE_PROBE_LEGACY_LOCALHOST_DESTINATION"] = "true"
     return "".join(f"{key}={quoted(found[key])}\n" for key in sorted(found))
+
+
+def _variables(who: Group, proxy: Mapping[str, Json]) -> dict[str, str]:
+    """Istio's start script sources them as root: a key that is no name would be a command. Raises
+    ``Misconfigured``.
+    """
+    found = _texts(proxy.get("proxyMetadata"))
+    problems = [
+        Problem(
+            where=f"proxyMetadata of the mesh or of annotation {_OVERRIDES} of {who.name}",
+            key=repr(key),
+            value=None,
+            why=why,
+            remedy=remedy,
+        )
+        for key, text in found.items()
+        for why, remedy in _unfit(key, text)
+    ]
+    if problems:
+        raise misconfigured(problems)
+    return found
+
+
+def _unfit(key: str, text: str) -> Iterator[tuple[str, str]]:
+    if not _VARIABLE.fullmatch(key):
+        yield "not the name of a variable", "write letters, digits and _, as in ISTIO_META_OWNER"
+    if "\0" in text or "\r" in text:
+        yield "its value has a NUL byte or a carriage return", "write it without"
 
 
 def quoted(text: str) -> str:

@@ -1,6 +1,7 @@
 """The files for a new VM, key for key as istioctl writes them."""
 
 import dataclasses
+import json
 import subprocess
 from pathlib import Path
 
@@ -190,6 +191,38 @@ def test_a_bad_annotation_is_told() -> None:
         Misconfigured, match=r"annotation proxy.istio.io/config of nginx:1: concurrency='many'"
     ):
         workload.proxy_config(group(text), WISHES, mesh())
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("FOO-BAR", "'FOO-BAR'"),
+        ("X;touch /tmp/p;Y", "'X;touch /tmp/p;Y'"),
+        ("A=1 B", "'A=1 B'"),
+        ("A\\n id #", r"'A\\n id #'"),
+        ("$(id)", r"'\$\(id\)'"),
+        ("", "''"),
+        ("1A", "'1A'"),
+        ("é", "'é'"),
+    ],
+)
+@pytest.mark.parametrize("of_the_mesh", [True, False])
+def test_a_key_that_the_start_script_would_run_is_refused(key: str, shown: str, of_the_mesh: bool) -> None:
+    config = f'{{"proxyMetadata": {{"{key}": "1", "GOOD": "1"}}}}'
+    text = GROUP.replace(
+        "    labels:", f"    annotations: {{proxy.istio.io/config: {json.dumps(config)}}}\n    labels:"
+    )
+    given = group(GROUP if of_the_mesh else text)
+    meshed = mesh(f"defaultConfig: {config}\n") if of_the_mesh else mesh()
+    with pytest.raises(Misconfigured, match=f"of nginx: {shown}: not the name of a variable"):
+        environment(given, WISHES, meshed)
+
+
+@pytest.mark.parametrize("value", ["a\\0b", "a\\rb"])
+def test_a_value_that_the_agent_would_refuse_is_refused_when_it_is_written(value: str) -> None:
+    config = mesh(f'defaultConfig: {{proxyMetadata: {{OWNER: "{value}"}}}}\n')
+    with pytest.raises(Misconfigured, match="'OWNER': its value has a NUL byte or a carriage return"):
+        environment(group(GROUP), WISHES, config)
 
 
 def test_a_group_without_metadata_template_or_account_gets_the_defaults() -> None:
