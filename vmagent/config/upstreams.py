@@ -6,6 +6,7 @@ Surprise:  there is one address: where only the mesh file names istiod, the CA i
            holds for both. Istio's start script leaves the CA where it was and forgets ISTIOD_SAN.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ PLAINTEXT_CA_PORT = 15010
 
 GOOGLE = "googleapis.com"
 """In the address of a CA that no agent of open-source Istio can talk to."""
+
+_METADATA = re.compile(r"[-_.]*[0-9a-z][-_.0-9a-z]*")
 
 DEFAULT_NAME = "istiod.istio-system.svc"
 """What istiod's certificate says when it is reached through a forwarded port of localhost."""
@@ -78,12 +81,18 @@ def _server_name(environment: Environment, address: Address) -> str:
 
 
 def _headers(environment: Environment, prefix: str) -> tuple[tuple[str, str], ...]:
-    """gRPC metadata; HTTP/2 wants names in lower case."""
+    """gRPC metadata: printable ASCII, or each call fails for ever; HTTP/2 wants names in lower case. What
+    ends in ``-bin`` is bytes there, which nobody can write here.
+    """
     found: list[tuple[str, str]] = []
     for name in environment.names(prefix):
         key, text = name.removeprefix(prefix).lower(), environment.text(name)
-        if not key.replace("-", "").replace("_", "").replace(".", "").isalnum() or not text.isprintable():
-            environment.problem(name, "not a header", f"write {prefix}NAME=VALUE in printable characters")
+        if (
+            not _METADATA.fullmatch(key)
+            or not (text.isascii() and text.isprintable())
+            or key.endswith("-bin")
+        ):
+            environment.problem(name, "not a header", f"write {prefix}NAME=VALUE in printable ASCII")
         else:
             found.append((key, text))
     return tuple(found)

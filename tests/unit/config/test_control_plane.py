@@ -68,6 +68,22 @@ def test_extra_headers_go_with_every_call() -> None:
     assert (peers.xds.headers, peers.ca.headers) == ((("x-tenant", "a"),), (("authz", "b c"),))
 
 
+@pytest.mark.parametrize(
+    "name", ["XDS_HEADER_x-bin", "CA_HEADER_x-bin", "XDS_HEADER_é", "CA_HEADER_", "XDS_HEADER_a b"]
+)
+def test_a_name_that_grpc_refuses_for_ever_is_no_header(name: str) -> None:
+    (line,) = vm.complaints(environ={name: "x"})
+    assert "not a header" in line
+
+
+@pytest.mark.parametrize("value", ["é", "a\tb", "a\x7f", "日本"])
+def test_nor_is_such_a_value(value: str) -> None:
+    for prefix in ("XDS_HEADER_", "CA_HEADER_"):
+        (line,) = vm.complaints(more=f"{prefix}x='{value}'\n")
+        assert f"{prefix}x=(hidden): not a header" in line
+        assert value not in line
+
+
 def test_a_header_that_could_not_be_sent_is_refused_without_showing_it() -> None:
     (line,) = vm.complaints(more="XDS_HEADER_x='hunter2\n'\n")
     assert line.startswith(f"{vm.CLUSTER_PATH}:18: XDS_HEADER_x=(hidden): not a header")
