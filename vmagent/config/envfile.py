@@ -7,15 +7,12 @@ Surprise:  unquoted JSON loses its quotes here as it does in a shell: ``{"a":"b"
 """
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmagent.config import damage
 from vmagent.config.problem import Problem
-
-LARGEST = 1 << 20
-"""Bytes: a thousand times what istioctl writes. Beyond it somebody copied the wrong file."""
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 _EXPANSION = re.compile(
@@ -60,46 +57,51 @@ def parse(data: bytes, path: Path, known: Mapping[str, str]) -> EnvFile:
 
     Never raises for what stands in the file; every problem names the file and the line.
     """
-    damage = _damage(data, path)
-    if damage is not None:
-        return EnvFile(entries=(), problems=(damage,))
+    damaged = damage.find(data, path)
+    if damaged is not None:
+        return EnvFile(entries=(), problems=(damaged,))
     scanner = _Scanner(data.decode(), path, known)
     scanner.scan()
     return EnvFile(entries=tuple(scanner.entries), problems=tuple(scanner.problems))
 
 
-def _damage(data: bytes, path: Path) -> Problem | None:
-    """What makes the whole file unreadable, before any grammar."""
-
-    def problem(offset: int, why: str, remedy: str) -> Problem:
-        line = data.count(b"\n", 0, offset) + 1
-        return Problem(where=f"{path}:{line}", key=_key_at(data, offset), value=None, why=why, remedy=remedy)
-
-    if len(data) > LARGEST:
-        return problem(0, f"{len(data)} bytes are too many for an env file", "copy the right file here")
-    if data.startswith(b"\xef\xbb\xbf"):
-        return problem(
-            0, "starts with a byte order mark", f"sed -i '1s/^\\xEF\\xBB\\xBF//' {shlex.quote(str(path))}"
-        )
-    if (offset := data.find(b"\r")) >= 0:
-        return problem(offset, "Windows line end", f"sed -i 's/\\r$//' {shlex.quote(str(path))}")
-    if (offset := data.find(b"\0")) >= 0:
-        return problem(offset, "a NUL byte, so not a text file", "copy the file again")
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return problem(error.start, f"byte 0x{data[error.start]:02x} is not UTF-8", "save the file as UTF-8")
-    return None
-
-
-def _key_at(data: bytes, offset: int) -> str:
-    start = data.rfind(b"\n", 0, offset) + 1
-    match = re.match(rb"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=", data[start:offset])
-    return match[1].decode() if match else ""
-
-
 class _Refusal(Exception):
     """Something this grammar does not take: reason and remedy."""
+
+
+_SHELLS_OWN = frozenset(
+    {
+        *(
+            "BASHPID",
+            "BASH_VERSION",
+            "EPOCHSECONDS",
+            "EUID",
+            "GROUPS",
+            "HOSTNAME",
+            "HOSTTYPE",
+            "IFS",
+            "LINENO",
+        ),
+        *(
+            "MACHTYPE",
+            "OLDPWD",
+            "OPTIND",
+            "OSTYPE",
+            "PPID",
+            "PWD",
+            "RANDOM",
+            "SECONDS",
+            "SHLVL",
+            "SRANDOM",
+            "UID",
+        ),
+    }
+)
+"""What bash sets by itself. Where somebody set it before us, that is what counts."""
+
+
+def _tilde() -> _Refusal:
+    return _Refusal("~ is not expanded here", "write the whole path")
 
 
 class _Scanner:
@@ -110,6 +112,7 @@ class _Scanner:
         self._at = 0
         self._key = ""
         self._start = 0
+        self._exporting = False
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
 
@@ -129,6 +132,7 @@ class _Scanner:
             elif self._text.startswith("\\\n", self._at):
                 self._at += 2
             elif self._text[self._at] in _ENDS:
+                self._exporting = self._exporting and self._text[self._at] in _BLANK
                 self._at += 1
             else:
                 return True
@@ -161,20 +165,26 @@ class _Scanner:
         after = self._text[word.end() :].lstrip(_BLANK)
         if word[0] == "export" and _ASSIGNMENT.match(after):
             self._at = word.end()
+            self._exporting = True
             return
         if after.startswith("="):
             raise _Refusal("spaces around =", "write KEY=VALUE without spaces")
         raise _Refusal("not an assignment", "write KEY=VALUE; this file is read, not executed")
 
     def _value(self) -> str:
-        if self._peek() == "~":
-            raise _Refusal("~ is not expanded here", "write the whole path")
         if self._peek() == "(":
             raise _Refusal("a shell array", "write one value, with commas between items")
         parts: list[str] = []
+        begins = True  # a path may: at the start of the value, and behind a colon as in PATH
         while (char := self._peek()) and char not in _ENDS:
             if char in _OPERATORS:
                 raise _Refusal(f"unquoted {char}", _QUOTING)
+            if char == "~" and begins:
+                raise _tilde()
+            if char == "{" and self._exporting:  # unlike an assignment, the words of a command are expanded
+                raise _Refusal("unquoted { behind export", _QUOTING)
+            continued = self._text.startswith("\\\n", self._at)
+            begins = char == ":" or (begins and continued)
             parts.append(self._piece(char))
         return "".join(parts)
 
@@ -227,6 +237,10 @@ class _Scanner:
             return self._lone_dollar()
         self._at = match.end()
         name, word = match[1] or match[2], match[4]
+        if word is not None and (word.startswith("~") or ":~" in word):
+            raise _tilde()
+        if name == "_" or (name in _SHELLS_OWN and name not in self._known):
+            raise _Refusal(f"${name}, which only a shell knows", "write the value itself")
         value = self._known.get(name)
         if word is not None and (value is None or (not value and match[3] == ":-")):
             return word
@@ -234,7 +248,8 @@ class _Scanner:
 
     def _lone_dollar(self) -> str:
         after = self._text[self._at + 1 : self._at + 2]
-        if after and (after in "{'\"@*#?!-" or after.isdigit()):
+        continued = self._text.startswith("\\\n", self._at + 1)
+        if continued or (after and (after in "{['\"@*#?!-$" or after.isdigit())):
             raise _Refusal("an expansion that is not supported here", _QUOTING)
         self._at += 1
         return "$"

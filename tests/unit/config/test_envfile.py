@@ -1,12 +1,14 @@
 """Env files are read as a shell would read them, and never run."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from vmagent.config.envfile import LARGEST, EnvFile, parse
+from vmagent.config.damage import LARGEST
+from vmagent.config.envfile import EnvFile, parse
 
 PATH = Path("/var/lib/istio/envoy/cluster.env")
 
@@ -55,6 +57,9 @@ READ_ALIKE = [
     ("""A='{"app":"nginx"}'""", '{"app":"nginx"}'),
     ("A=http://x/y?z=%20~a", "http://x/y?z=%20~a"),
     ("A=grün", "grün"),
+    ("A={x,y}", "{x,y}"),
+    ("export B=1; A={x,y}", "{x,y}"),
+    ("export A='{x,y}'", "{x,y}"),
 ]
 
 
@@ -84,6 +89,49 @@ def test_a_shell_agrees(text: str, value: str, tmp_path: Path) -> None:
     assert shell.stdout.decode() == value
 
 
+PIECES = (
+    *("a", "b", "=", ":", "~", "#", " ", "\t", "%", "é", "/", "*", "?", "[a]", "!", "@", "+", "-", "{x,y}"),
+    *("'x y'", '"q r"', "''", '""', '"#"', '"~"', '":"~', '"a\nb"', "'a\nb'", "~/", ":~/", "a:~b"),
+    *("$", "$B", "${B}", '"a$B"', "${C:-d}", "${C-e}", "${C:-~}", "$$", "$_", '"$"', '"$$"'),
+    *("${UID}", "$RANDOM", "$HOSTNAME", "\\$", '"\\$"', '"\\x"', '"\\\n"', "\\n", "\\ ", "\\\n", "\\~"),
+)
+ENDS = ("\n", "\n", ";", "; ", " # c\n", "\n\n")
+
+
+def walk(dice: random.Random) -> str:
+    """A file of one to three assignments, of pieces that shells treat in their own ways."""
+    lines = []
+    for _ in range(dice.randint(1, 3)):
+        start = dice.choice(("", "", "", "export ", "  ", "\t")) + dice.choice("ABCD")
+        value = "".join(dice.choices(PIECES, k=dice.randint(0, 5)))
+        lines.append(start + dice.choice(("=", "=", "=", "+=")) + value + dice.choice(ENDS))
+    return "".join(lines)
+
+
+@pytest.mark.effects
+def test_whatever_is_read_a_shell_reads_alike(tmp_path: Path) -> None:
+    """1500 files in one shell, a subshell each; always the same ones."""
+    dice = random.Random(1)
+    found = [(text, parse(text.encode(), PATH, {})) for text in (walk(dice) for _ in range(1500))]
+    kept = [(text, file) for text, file in found if not file.problems]
+    assert 400 < len(kept) < 1400
+    for number, (text, _) in enumerate(kept):
+        (tmp_path / f"{number}.env").write_text(text)
+    say = 'printf "%s\\0" "${A-unset}" "${B-unset}" "${C-unset}" "${D-unset}"'
+    script = f'for ((n = 0; n < $1; n++)); do (. "./$n.env"; {say}); done'
+    shell = subprocess.run(
+        ["/bin/bash", "--norc", "-c", script, "bash", str(len(kept))],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/home/u", "LC_ALL": "C.UTF-8"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+    )
+    values = iter(shell.stdout.decode().split("\0"))
+    for text, file in kept:
+        ours = [file.values[key].value if key in file.values else "unset" for key in "ABCD"]
+        assert [next(values) for _ in "ABCD"] == ours, text
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
@@ -98,6 +146,15 @@ def test_a_shell_agrees(text: str, value: str, tmp_path: Path) -> None:
         ("A", 1, ":1: not an assignment"),
         ("B=1\nA: 2", 2, ":2: not an assignment"),
         ("A=~/x", 1, "~ is not expanded here"),
+        ("A=a:~/b", 1, "~ is not expanded here; write the whole path"),
+        ("A=a:~", 1, "~ is not expanded here"),
+        ("A=${B:-~/x}", 1, "~ is not expanded here"),
+        ("A=x$$y", 1, "an expansion that is not supported here"),
+        ('A="$$"', 1, "an expansion that is not supported here"),
+        ("A=$[1+1]", 1, "an expansion that is not supported here"),
+        ("A=$_", 1, "$_, which only a shell knows; write the value itself"),
+        ("A=${HOSTNAME}", 1, "$HOSTNAME, which only a shell knows"),
+        ("export B=1 A={x,y}", 1, "unquoted { behind export; put the value in single quotes"),
         ("A=(1 2)", 1, "a shell array"),
         ("A=x&", 1, "unquoted &; put the value in single quotes"),
         ("A=x|y", 1, "unquoted |"),
@@ -116,6 +173,15 @@ def test_what_only_a_shell_could_answer_is_refused_with_file_line_and_remedy(
     assert str(problem).startswith(f"{PATH}:{line}: ")
     assert says in str(problem)
     assert problem.remedy
+
+
+@pytest.mark.parametrize("text", ["A=\\\n~/x", "A=a:\\\n~/x", "A=a\\\n:~/x", "A+=~"])
+def test_a_continued_line_hides_no_tilde(text: str) -> None:
+    assert "~ is not expanded here" in str(read(text).problems[0])
+
+
+def test_what_the_environment_says_is_known_whatever_a_shell_would_set() -> None:
+    assert parse(b"A=$HOSTNAME", PATH, {"HOSTNAME": "vm"}).values["A"].value == "vm"
 
 
 def test_reading_goes_on_behind_a_mistake_so_that_all_are_found_at_once() -> None:
