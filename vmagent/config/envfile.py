@@ -69,34 +69,10 @@ class _Refusal(Exception):
     """Something this grammar does not take: reason and remedy."""
 
 
-_SHELLS_OWN = frozenset(
-    {
-        *(
-            "BASHPID",
-            "BASH_VERSION",
-            "EPOCHSECONDS",
-            "EUID",
-            "GROUPS",
-            "HOSTNAME",
-            "HOSTTYPE",
-            "IFS",
-            "LINENO",
-        ),
-        *(
-            "MACHTYPE",
-            "OLDPWD",
-            "OPTIND",
-            "OSTYPE",
-            "PPID",
-            "PWD",
-            "RANDOM",
-            "SECONDS",
-            "SHLVL",
-            "SRANDOM",
-            "UID",
-        ),
-    }
-)
+_SHELLS_OWN = frozenset("""
+    BASHPID BASH_VERSION EPOCHSECONDS EUID GROUPS HOSTNAME HOSTTYPE IFS LINENO MACHTYPE OLDPWD OPTIND OSTYPE
+    PPID PWD RANDOM SECONDS SHLVL SRANDOM UID
+""".split())  # fmt: skip  # noqa: SIM905
 """What bash sets by itself. Where somebody set it before us, that is what counts."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vmagent.identity.spiffe import SpiffeId
-from vmagent.runtime.clock import rfc3339
+from vmagent.runtime.clock import LATEST, rfc3339
 
 AUDIENCE: Final = "istio-ca"
 """istiod's default TOKEN_AUDIENCES."""
@@ -27,9 +27,6 @@ LARGEST: Final = 64 * 1024
 
 CLOCKS: Final = 60.0
 """Seconds by which two clocks may differ before anybody is told."""
-
-LATEST: Final = 253_402_300_799
-"""The last second of the year 9999: a later one is counted in other units than seconds."""
 
 _BEGINNINGS: Final = ("nbf", "iat")
 _TIMES: Final = ("exp", *_BEGINNINGS)

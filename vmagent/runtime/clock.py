@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -26,6 +26,10 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+LATEST: Final = 253_402_300_799
+"""The last second of the year 9999. What claims to be later is counted in other units than seconds."""
 
 
 def rfc3339(epoch: float) -> str:

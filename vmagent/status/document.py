@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vmagent.errors import Unavailable
 from vmagent.runtime import files
-from vmagent.runtime.clock import rfc3339
+from vmagent.runtime.clock import LATEST, rfc3339
 from vmagent.runtime.plain import one_line, plain
 
 FILE = "status.json"
@@ -107,13 +107,11 @@ def read(directory: Path) -> dict[str, Any] | None:
     return document
 
 
-_YEAR_10000: Final = 253_402_300_800
-
 _SHAPE: Final[Mapping[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("version", "certificate", "control_plane", "envoy", "dns", "health"), _is_text),
     "pid": lambda value: isinstance(value, int),
     **dict.fromkeys(("gates", "trouble"), _is_texts),
-    "certificate_expires": lambda value: isinstance(value, int | float) and 0 <= value < _YEAR_10000,
+    "certificate_expires": lambda value: isinstance(value, int | float) and 0 <= value <= LATEST,
     "control_plane_connected": lambda value: isinstance(value, bool),
 }
 _LATER: Final[Mapping[str, Callable[[Any], bool]]] = {
