@@ -1,15 +1,16 @@
 """What the control plane sent of one type, and what of it an Envoy accepted last.
 
 Owns:      the newest version of each resource, the last good one beside it as long as the newest has no
-           acceptance, and the names that were said not to exist.
+           acceptance (and what lies between them: an answer may come when the next change is here), and the
+           names that were said not to exist.
 Does not:  know streams, nonces or variants (session.py), or where the bytes lie (resources.py, shelf.py).
 Surprise:  an update is taken apart only when somebody looks, which is after it has gone to Envoy: the names
            of ten thousand resources cost as much as passing them on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final
 
 from vmagent.xds.resources import Piece, Resources
 from vmagent.xds.wanted import Wanted
@@ -24,8 +25,49 @@ class _Change:
     wanted: Wanted
 
 
-_Before: TypeAlias = tuple[Piece | None, int]
-"""What Envoy had before a resource changed (None: nothing), and the generation of the last change."""
+MOST_DOUBTS: Final = 4
+"""Changes of one resource whose acceptances are told apart. Who lags further behind than that is believed to
+run with the oldest of them.
+"""
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A change of a resource that has no acceptance: what there was before it (None: nothing), and the change
+    before it, if that has none either.
+    """
+
+    piece: Piece | None
+    generation: int
+    earlier: "_Doubt | None"
+
+    def __iter__(self) -> "Iterator[_Doubt]":
+        """From the newest."""
+        each: _Doubt | None = self
+        while each is not None:
+            yield each
+            each = each.earlier
+
+    @property
+    def good(self) -> Piece | None:
+        *_, oldest = self
+        return oldest.piece
+
+    def after(self, since: int, upto: int) -> "_Doubt | None":
+        """What is left when the changes after ``since`` up to ``upto`` are accepted, and with each those
+        before it.
+        """
+        if since < self.generation <= upto:
+            return None
+        return _Doubt(self.piece, self.generation, self.earlier and self.earlier.after(since, upto))
+
+    def cut(self, most: int) -> "_Doubt":
+        """The oldest made one, if there are more than ``most``."""
+        if self.earlier is None:
+            return self
+        if most == 1:
+            return _Doubt(self.good, self.generation, None)
+        return _Doubt(self.piece, self.generation, self.earlier.cut(most - 1))
 
 
 class Held:
@@ -33,7 +75,7 @@ class Held:
 
     def __init__(self) -> None:
         self._pieces: dict[str, Piece] = {}
-        self._before: dict[str, _Before] = {}
+        self._before: dict[str, _Doubt] = {}
         self._gone: set[str] = set()
         self._unread: _Change | None = None
         self.generation = 0
@@ -56,7 +98,9 @@ class Held:
         self.proven = True
         self.acceptances += 1
         self._before = {
-            name: each for name, each in self._before.items() if name in but or not since < each[1] <= upto
+            name: left
+            for name, each in self._before.items()
+            if (left := each if name in but else each.after(since, upto))
         }
 
     def keep(self, wanted: Wanted) -> None:
@@ -88,7 +132,7 @@ class Held:
         """What an Envoy accepted last of each."""
         self._look()
         found = dict(self._pieces)
-        for name, (piece, _) in self._before.items():
+        for name, piece in self.doubted.items():
             if piece is None:
                 found.pop(name, None)
             else:
@@ -99,7 +143,7 @@ class Held:
     def doubted(self) -> Mapping[str, Piece | None]:
         """Names whose newest state has no acceptance, with the last good one."""
         self._look()
-        return {name: piece for name, (piece, _) in self._before.items()}
+        return {name: each.good for name, each in self._before.items()}
 
     def knows(self, name: str) -> bool:
         """Whether Envoy may have something under that name."""
@@ -108,7 +152,7 @@ class Held:
     def changed(self, name: str) -> int:
         """The generation in which a resource without acceptance changed last; 0 for any other."""
         self._look()
-        return self._before[name][1] if name in self._before else 0
+        return self._before[name].generation if name in self._before else 0
 
     def news(self, resources: Resources) -> dict[str, Piece]:
         """Those of ``resources`` that differ from what is held and good: the bytes decide."""
@@ -119,7 +163,7 @@ class Held:
         """Every piece that is kept, for whoever moves them."""
         self._look()
         found = list(self._pieces.values())
-        found += [piece for piece, _ in self._before.values() if piece is not None]
+        found += [doubt.piece for each in self._before.values() for doubt in each if doubt.piece is not None]
         return found
 
     def _same(self, name: str, piece: Piece) -> bool:
@@ -140,7 +184,7 @@ class Held:
             gone |= self._pieces.keys() - fresh.keys()
         held, before, generation = self._pieces, self._before, change.generation
         for name in (*fresh, *(gone & held.keys())):
-            before[name] = (before[name][0] if name in before else held.get(name), generation)
+            before[name] = _Doubt(held.get(name), generation, before.get(name)).cut(MOST_DOUBTS)
         for name in gone:
             held.pop(name, None)
         held |= fresh

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vmagent.xds.held import Held
+from vmagent.xds.held import MOST_DOUBTS, Held
 from vmagent.xds.resources import Piece, Resources
 from vmagent.xds.wanted import Wanted
 
@@ -73,6 +73,33 @@ def test_an_acceptance_says_nothing_of_what_was_rejected_before_it() -> None:
     held.absorb(some(a=b"4"), whole=False, wanted=ALL)
     held.accept(3, 4)
     assert values(held.good) == {"a": b"4", "b": b"3"}
+
+
+def test_an_acceptance_that_comes_when_the_next_change_is_here_is_one_of_what_was_before_it() -> None:
+    held = Held()
+    held.absorb(some(a=b"1", b=b"1"), whole=False, wanted=ALL)
+    held.absorb(some(a=b"2"), whole=False, wanted=ALL)
+    held.absorb(some(a=b"3"), ("b",), whole=False, wanted=ALL)
+    held.accept(0, 1)
+    assert values(held.good) == {"a": b"1", "b": b"1"}
+    held.accept(2, 3)  # 2: rejected
+    assert values(held.good) == {"a": b"3"}
+    assert not held.doubted
+
+
+def test_who_lags_many_changes_behind_is_never_believed_to_have_what_it_did_not_accept() -> None:
+    held = Held()
+    last = MOST_DOUBTS + 3
+    for change in range(1, last + 1):
+        held.absorb(some(a=b"%d" % change), whole=False, wanted=ALL)
+    assert len(held.all_pieces()) == MOST_DOUBTS, "no more than these are kept, and before the first was none"
+    found = []
+    for change in range(1, last):
+        held.accept(change - 1, change)
+        found.append(values(held.good).get("a"))
+    assert found == [None, None, None, b"4", b"5", b"6"]
+    held.accept(last - 1, last)
+    assert not held.doubted
 
 
 def test_an_acceptance_may_leave_names_out() -> None:

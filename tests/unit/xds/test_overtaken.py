@@ -66,6 +66,21 @@ def test_what_was_rejected_and_overtaken_is_not_good() -> None:
     assert {name: piece.value for name, piece in held.good.items()} == {"80": b"good", "90": b"new"}
 
 
+def test_what_was_accepted_and_overtaken_is_good_when_what_overtook_it_is_rejected() -> None:
+    session = Session((CDS,))
+    play(
+        session,
+        UP, ENVOY, wants(CDS), [first(CDS)],
+        update(CDS, "a", {"web": "1"}), [gave(CDS, "1", {"web": "1"}, version="v-a")],
+        update(CDS, "b", {"web": "bad"}), [gave(CDS, "2", {"web": "bad"}, version="v-b")],
+        takes(CDS, "1"), [answer(CDS, "a")],
+        DeltaRequest(CDS, nonce="2", error="no"), [answer(CDS, "b", "no")],
+        EnvoyClosed(), [],
+        ENVOY, wants(CDS), [gave(CDS, "3", {"web": "bad"}, version="v-b")],
+        DeltaRequest(CDS, nonce="3", error="no"), [gave(CDS, "4", {"web": "1"}, version="v-a")],
+    )  # fmt: skip
+
+
 def test_a_refusal_that_went_out_with_a_later_update_is_heard_and_its_last_good_version_stays() -> None:
     """To an Envoy that reads slowly both are one response."""
     session, box, heard = Session((LDS,)), Outbox(), list[DeltaAsk]()
