@@ -103,7 +103,7 @@ def _memory_rows(found: Figures, variant: str) -> list[Row]:
         Row(
             what="memory with 10 000 services",
             unit="MB",
-            figures=[found.services],
+            figures=found.services,
             goal="≤ 70",
             pilot_agent="53 (93 at the push)",
         ),

@@ -27,6 +27,9 @@ PAUSE: Final = 0.8
 SHORT_PAUSE: Final = 0.2
 """Between small ones, which leave less; the more of them can be counted."""
 
+WINDOW: Final = ("grpc.http2.lookahead_bytes", 16 << 20)
+"""Bytes that may be on their way to the client: as many as an Envoy lets its servers send."""
+
 WARM: Final = 2
 """Pushes that are not counted: the first ones find cold caches."""
 
@@ -147,8 +150,8 @@ async def main(sender: str, root: Path, agent: str) -> None:
     credentials = grpc.ssl_channel_credentials(root.read_bytes())
     name = ("grpc.ssl_target_name_override", "bench")
     async with (
-        grpc.aio.secure_channel(f"{sender}:{PORT}", credentials, (*LIMITS, name)) as straight,
-        grpc.aio.insecure_channel(f"unix:{agent}", LIMITS) as through,
+        grpc.aio.secure_channel(f"{sender}:{PORT}", credentials, (*LIMITS, WINDOW, name)) as straight,
+        grpc.aio.insecure_channel(f"unix:{agent}", (*LIMITS, WINDOW)) as through,
     ):
         receiver = Receiver(straight, through)
         while line := await asyncio.to_thread(sys.stdin.readline):

@@ -52,7 +52,13 @@ lost: gRPC for Python then says INTERNAL, and an operator would not learn that t
 LARGEST_RESPONSE = 2**31 - 1
 """Bytes, as Istio's agent has it. A push of all clusters of a large mesh is tens of megabytes."""
 
+WINDOW = 4 << 20
+"""Bytes that the control plane may send before we have read (Istio's agent: 1 MiB; gRPC: 64 KiB until it has
+learnt better): a first push waits for fewer round trips.
+"""
+
 _OPTIONS = (
+    ("grpc.http2.lookahead_bytes", WINDOW),
     ("grpc.http2.max_pings_without_data", 0),  # else a quiet stream to a dead peer is pinged twice and kept
     ("grpc.max_receive_message_length", LARGEST_RESPONSE),
 )
