@@ -9,6 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 
+# What test modules share says what it compared, as they do themselves.
+pytest.register_assert_rewrite("tests.flow", "tests.netns", "tests.system", "tests.unit")
+
 
 class EffectInUnitTest(BaseException):
     """BaseException, so that no ``except Exception`` in the code under test can swallow it."""
