@@ -3,7 +3,21 @@
 import asyncio
 
 from tests.unit.xds.test_refusals import STOCK, listener
-from tests.unit.xds.transcript import CDS, EDS, LDS, answer, first, gave, names, play, takes, update, wants
+from tests.unit.xds.transcript import (
+    CDS,
+    EDS,
+    ENVOY,
+    LDS,
+    UP,
+    answer,
+    first,
+    gave,
+    names,
+    play,
+    takes,
+    update,
+    wants,
+)
 from vmagent.xds.compatibility import Compatibility
 from vmagent.xds.compatibility.adapting import MOST_TOLD, Adaptation
 from vmagent.xds.messages import (
@@ -22,8 +36,6 @@ from vmagent.xds.messages import (
 from vmagent.xds.outbox import Outbox
 from vmagent.xds.resources import Blob, Piece, Resources
 from vmagent.xds.session import Session
-
-UP, ENVOY = UpstreamOpened(delta=True), EnvoyOpened(delta=True)
 
 
 def eds(nonce: str, **resources: bytes) -> Update:

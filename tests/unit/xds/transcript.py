@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 
 from vmagent.xds import types
-from vmagent.xds.messages import Command, DeltaAsk, DeltaRequest, Event, Give, Update
+from vmagent.xds.messages import (
+    Command,
+    DeltaAsk,
+    DeltaRequest,
+    EnvoyOpened,
+    Event,
+    Give,
+    Update,
+    UpstreamOpened,
+)
 from vmagent.xds.resources import Blob, Piece, Resources
 from vmagent.xds.session import Session
 
@@ -26,7 +35,30 @@ def names(*these: str) -> frozenset[str]:
     return frozenset(these)
 
 
+# --- state of the world
+
+
+def cds(version: str, nonce: str, **resources: bytes) -> Update:
+    """Without the bytes it came as, so that what is made of it gets a nonce of our own: 1, 2, 3, …"""
+    return Update(CDS, version, nonce, resources)
+
+
+def eds(version: str, nonce: str, **resources: bytes) -> Update:
+    return Update(EDS, version, nonce, resources)
+
+
+def given(update: Update, nonce: str) -> Give:
+    return Give(update.type_url, update.version, nonce, update.resources)
+
+
+def passed(update: Update) -> Give:
+    """As the bytes it came as, nonce and all."""
+    return Give(update.type_url, update.version, update.nonce, update.resources, update.raw)
+
+
 # --- incrementally
+
+UP, ENVOY = UpstreamOpened(delta=True), EnvoyOpened(delta=True)
 
 
 def update(
@@ -82,3 +114,16 @@ def wants(
 
 def takes(url: str, nonce: str, error: str = "") -> DeltaRequest:
     return DeltaRequest(url, nonce=nonce, error=error)
+
+
+def served(*before: Event | list[Command]) -> Session:
+    """Clusters ``web`` and ``db`` are with the control plane, with us, and accepted by Envoy."""
+    session = Session((CDS,))
+    play(
+        session,
+        UP, ENVOY, wants(CDS), [first(CDS)],
+        update(CDS, "a", {"web": "1", "db": "1"}), [gave(CDS, "1", {"web": "1", "db": "1"}, version="v-a")],
+        takes(CDS, "1"), [answer(CDS, "a")],
+        *before,
+    )  # fmt: skip
+    return session
