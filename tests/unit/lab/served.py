@@ -92,6 +92,11 @@ def _goes(filters: list[Json]) -> str:
     return str(last.get("cluster") or last.get("weighted_clusters"))
 
 
+def inbound_chains(snapshot: Snapshot) -> list[Json]:
+    found: list[Json] = said(snapshot, type_urls.LISTENER, "virtualInbound")["filter_chains"]
+    return found
+
+
 def hosts(snapshot: Snapshot, table: str) -> dict[str, list[str]]:
     """Domains by virtual host, without the one of everything else."""
     found = said(snapshot, type_urls.ROUTE, table)["virtual_hosts"]
@@ -101,6 +106,10 @@ def hosts(snapshot: Snapshot, table: str) -> dict[str, list[str]]:
 def routes(snapshot: Snapshot, table: str, name: str) -> list[Json]:
     found = said(snapshot, type_urls.ROUTE, table)["virtual_hosts"]
     return next(each["routes"] for each in found if each["name"] == name)
+
+
+def cluster(snapshot: Snapshot, name: str) -> Json:
+    return said(snapshot, type_urls.CLUSTER, name)
 
 
 def endpoints(snapshot: Snapshot, cluster: str) -> list[str]:

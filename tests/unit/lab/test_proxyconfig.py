@@ -1,52 +1,15 @@
 """The tables of ``istioctl proxy-config`` out of a proxy's dump, the documents' own two listings
 among them."""
 
-import contextlib
 import json
-import random
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from lab.cli import main
-from lab.controlplane.mesh import Mesh
-from lab.controlplane.registry import World
-from lab.controlplane.resources import parse
-from lab.controlplane.snapshot import Snapshot, build
-from lab.proxyconfig import clusters, endpoints, listeners, routes
-from lab.proxyconfig.dump import BadDump, camel
-from lab.proxyconfig.listeners import destination, kind, takes
-from lab.proxyconfig.routes import described_match, listed_domains, shortest_domain
-from lab.tables import table
-from tests.unit.lab.dumped import config_dump
-from tests.unit.lab.served import client, entry, resource, rule, to, virtual_service
-
-WORKLOADS = [
-    resource("WorkloadEntry", name, {"address": address, "labels": {"app": "hello2-deploy", "class": name}})
-    for name, address in (("vm", "192.168.0.204"), ("docker", "192.168.0.20"))
-]
-SELECTOR = {"labels": {"app": "hello2-deploy"}}
-
-
-def documents(host: str) -> list[str]:
-    """The documents' ServiceEntry, DestinationRule and VirtualService, with one host in all three."""
-    weights = [to(host, 0, subset="vm"), to(host, 100, subset="docker")]
-    subsets = [{"name": each, "labels": {"class": each}} for each in ("vm", "docker")]
-    return [
-        entry(host, "80/HTTP", name="nginx-x", location="MESH_INTERNAL", workloadSelector=SELECTOR),
-        *WORKLOADS,
-        rule(host, name="hello2-dr", subsets=subsets),
-        virtual_service(host, name="hello2-vs", http=[{"name": "http-hello-route", "route": weights}]),
-    ]
-
-
-def served(texts: list[str]) -> Snapshot:
-    world = World.of(parse("---\n".join(texts), file="mesh.yaml").resources)
-    return build(world, client(DNS_CAPTURE="true"), Mesh())
+from tests.unit.lab.dumped import LIVE, config_dump, documents, served
 
 
 @pytest.fixture
@@ -142,27 +105,6 @@ def test_endpoints_of_a_config_dump_are_told_with_locality(file: Path) -> None:
     assert [row[0] for row in only[1:]] == ["192.168.0.20:80"]
 
 
-LIVE: dict[str, Any] = {
-    "cluster_statuses": [
-        {
-            "name": "outbound|80||xxx.jd.com",
-            "host_statuses": [
-                {
-                    "address": {"socket_address": {"address": "192.168.0.204", "port_value": 80}},
-                    "health_status": {"eds_health_status": "HEALTHY", "failed_outlier_check": True},
-                },
-                {
-                    "address": {"socket_address": {"address": "192.168.0.20", "port_value": 80}},
-                    "health_status": {"eds_health_status": "UNHEALTHY"},
-                },
-            ],
-        },
-        {"name": "sds-grpc", "host_statuses": [{"address": {"pipe": {"path": "./socket"}}}]},
-        {"name": "BlackHoleCluster"},
-    ]
-}
-
-
 def test_endpoints_of_the_live_list_are_told_with_outlier_detection(tmp_path: Path) -> None:
     path = tmp_path / "clusters.json"
     path.write_text(json.dumps(LIVE))
@@ -223,116 +165,3 @@ def test_a_dump_without_endpoints_says_how_to_ask_for_them(tmp_path: Path, file:
 
 def test_either_a_host_or_a_file_is_asked(file: Path) -> None:
     assert lab("routes").exit_code == lab("routes", "vm", "--file", file).exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("domains", "told"),
-    [
-        (["*"], "*"),
-        (["xxx.jd.com", "xxx.jd.com:80"], "xxx.jd.com"),
-        (["a.shop.svc.cluster.local", "a", "a.shop.svc", "a.shop", "10.96.0.9"], "a, a.shop + 1 more..."),
-        (["[fd00::1:7]", "[fd00::1:7]:80", "b"], "[fd00::1:7], b"),
-        ([], ""),
-    ],
-)
-def test_domains_are_two_and_how_many_more(domains: list[str], told: str) -> None:
-    assert listed_domains(domains) == told
-
-
-@pytest.mark.parametrize(
-    ("domains", "told"),
-    [
-        (["xxx.jd.com", "xxx.jd.com.", "240.240.0.1"], "xxx.jd.com"),
-        (["xxx", "xxx:80", "x:80", "::1"], "xxx"),
-        (["10.96.0.9", "10.96.0.9:80"], "10.96.0.9"),
-        ([], ""),
-    ],
-)
-def test_a_virtual_host_is_known_by_its_shortest_name(domains: list[str], told: str) -> None:
-    assert shortest_domain(domains) == told
-
-
-@pytest.mark.parametrize(
-    ("match", "told"),
-    [
-        ({"prefix": "/"}, "/*"),
-        ({"path_separated_prefix": "/v1"}, "/v1*"),
-        ({"path": "/exact", "headers": [{"name": "x"}]}, "/exact"),
-        ({"safe_regex": {"regex": "/a.*"}}, "regex /a.*"),
-    ],
-)
-def test_a_match_is_told_by_its_path(match: dict[str, Any], told: str) -> None:
-    assert described_match(match) == told
-
-
-def test_chains_are_told_in_istioctls_words() -> None:
-    match = {
-        "server_names": ["a.example", "b.example"],
-        "transport_protocol": "tls",
-        "application_protocols": ["istio-peer-exchange", "istio"],
-        "prefix_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}, {"address_prefix": "0.0.0.0"}],
-        "destination_port": 443,
-    }
-    told = "SNI: a.example,b.example; Trans: tls; App: TCP TLS; Addr: 10.0.0.0/8,0.0.0.0/0:443"
-    assert takes({"filter_chain_match": match}) == told
-    http = {"@type": "type.googleapis.com/a.v3.HttpConnectionManager"}
-    inline = {"virtual_hosts": [{"domains": ["*"], "routes": [{"match": {"prefix": "/stats"}}]}]}
-    tcp = {"@type": "type.googleapis.com/a.v3.TcpProxy"}
-    weighted = {"clusters": [{"name": "a", "weight": 3}, {"name": "b", "weight": 1}]}
-
-    def chain(config: dict[str, Any]) -> dict[str, Any]:
-        return {"filters": [{"name": "whatever", "typed_config": config}]}
-
-    assert destination(chain({**http, "route_config": inline})) == "Inline Route: /stats*"
-    assert destination(chain({**tcp, "cluster": "outbound|3306||db"})) == "Cluster: outbound|3306||db"
-    assert destination(chain({**tcp, "weighted_clusters": weighted})) == "Cluster: a (3), b (1)"
-    assert destination(chain({"@type": "type.googleapis.com/a.v3.Other"})) == "Non-HTTP/Non-TCP"
-    assert kind({"filter_chains": [chain(http)], "default_filter_chain": chain(tcp)}) == "HTTP+TCP"
-
-
-def test_names_of_fields_are_spelt_as_protobuf_spells_them() -> None:
-    assert [camel(each) for each in ("virtual_hosts", "name", "ipv4_only_2x")] == [
-        "virtualHosts",
-        "name",
-        "ipv4Only2x",
-    ]
-
-
-ODD: tuple[Any, ...] = (None, 7, "x", [], {}, [[]], {"x": []}, True, ["x", 7], "|||||")
-
-
-def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield above
-    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, each in below:
-        yield from places(each, (*above, key))
-
-
-def with_odd(value: Any, place: tuple[Any, ...], odd: Any) -> Any:
-    if not place:
-        return odd
-    key, *rest = place
-    copy = value.copy()
-    copy[key] = with_odd(value[key], tuple(rest), odd)
-    return copy
-
-
-def every_table(dump: Any) -> Iterator[Iterable[Sequence[str]]]:
-    yield routes.rows(routes.chosen(dump), wide=True)
-    yield routes.rows(routes.chosen(dump))
-    yield clusters.rows(clusters.chosen(dump, clusters.Filter(fqdn="x")))
-    yield listeners.rows(listeners.chosen(dump, listeners.Filter(address="0.0.0.0")))
-    yield endpoints.rows(dump, endpoints.Filter())
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_what_is_odd_in_a_dump_breaks_no_table(seed: int) -> None:
-    """One value at a time, at any depth, is another thing than Envoy would print."""
-    choose = random.Random(seed)
-    for whole in (config_dump(served(documents("xxx.jd.com"))), LIVE):
-        every = list(places(whole))[1:]
-        for place in choose.sample(every, min(len(every), 300)):
-            dump = with_odd(whole, place, choose.choice(ODD))
-            with contextlib.suppress(BadDump):  # a section that is gone
-                for rows in every_table(dump):
-                    table(rows, gap=1)

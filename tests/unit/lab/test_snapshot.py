@@ -1,27 +1,16 @@
 """What a proxy of the documents' main story is told, as literal facts (they come from recording 01)."""
 
-from google.protobuf import json_format
-
 from lab.controlplane import type_urls
-from lab.controlplane._pb import nds_pb2
 from lab.controlplane.mesh import Mesh
 from lab.controlplane.proxy import Proxy
 from lab.controlplane.snapshot import Snapshot
 from tests.unit.lab import story
 from tests.unit.lab.recorded import Json
+from tests.unit.lab.served import inbound_chains, names, said
 from tests.unit.lab.test_workloads import HEALTHY, UNHEALTHY
 
 MAIN = (story.SERVICE, story.REGISTERED)
 OUTBOUND = "outbound|80||nginx.jd.com"
-
-
-def said(snapshot: Snapshot, type_url: str, name: str) -> Json:
-    return json_format.MessageToDict(snapshot.of(type_url)[name], preserving_proto_field_name=True)
-
-
-def table(snapshot: Snapshot) -> dict[str, list[str]]:
-    names = nds_pb2.NameTable.FromString(snapshot.of(type_urls.NAME_TABLE)[""].value)
-    return {host: list(info.ips) for host, info in names.table.items()}
 
 
 def addresses(snapshot: Snapshot, cluster: str) -> list[str]:
@@ -36,11 +25,6 @@ def addresses(snapshot: Snapshot, cluster: str) -> list[str]:
 def host(snapshot: Snapshot, name: str) -> Json:
     hosts = said(snapshot, type_urls.ROUTE, "80")["virtual_hosts"]
     return next(each for each in hosts if each["name"] == name)
-
-
-def chains(snapshot: Snapshot) -> list[Json]:
-    found: list[Json] = said(snapshot, type_urls.LISTENER, "virtualInbound")["filter_chains"]
-    return found
 
 
 def test_the_client_is_told_the_names_an_operator_greps_for() -> None:
@@ -70,7 +54,7 @@ def test_the_vm_is_told_its_own_port_too() -> None:
 
 
 def test_the_name_resolves_to_the_first_address_of_the_range() -> None:
-    assert table(story.told(story.CLIENT, *MAIN)) == {"nginx.jd.com": ["240.240.0.1"]}
+    assert names(story.told(story.CLIENT, *MAIN)) == {"nginx.jd.com": ["240.240.0.1"]}
 
 
 def test_the_virtual_host_answers_to_name_dotted_name_and_address() -> None:
@@ -82,7 +66,7 @@ def test_the_virtual_host_answers_to_name_dotted_name_and_address() -> None:
 def test_a_proxy_that_does_not_capture_dns_is_told_no_allocated_address() -> None:
     proxy = Proxy.parse(story.node(ip="192.168.0.30", name="client", DNS_CAPTURE="false"))
     snapshot = story.told(proxy, *MAIN)
-    assert table(snapshot) == {}
+    assert names(snapshot) == {}
     assert host(snapshot, "nginx.jd.com:80")["domains"] == ["nginx.jd.com", "nginx.jd.com."]
 
 
@@ -116,7 +100,7 @@ def test_the_client_demands_the_name_of_the_vms_service_account() -> None:
 def test_what_the_client_offers_is_what_the_vms_port_80_takes() -> None:
     mutual = next(
         each
-        for each in chains(story.told(story.VM, *MAIN))
+        for each in inbound_chains(story.told(story.VM, *MAIN))
         if each["filter_chain_match"].get("destination_port") == 80
         and each["filter_chain_match"]["transport_protocol"] == "tls"
     )
@@ -126,7 +110,7 @@ def test_what_the_client_offers_is_what_the_vms_port_80_takes() -> None:
 
 
 def test_the_application_hears_who_called() -> None:
-    for chain in chains(story.told(story.VM, *MAIN)):
+    for chain in inbound_chains(story.told(story.VM, *MAIN)):
         manager = chain["filters"][0]["typed_config"]
         if "http_filters" in manager:
             assert manager["forward_client_cert_details"] == "APPEND_FORWARD"
@@ -155,7 +139,7 @@ def test_before_anybody_registered_the_service_exists_without_endpoints() -> Non
     snapshot = story.told(story.VM, story.SERVICE)
     assert addresses(snapshot, OUTBOUND) == []
     assert "inbound|80||" not in snapshot.of(type_urls.CLUSTER)
-    assert table(snapshot) == {"nginx.jd.com": ["240.240.0.1"]}
+    assert names(snapshot) == {"nginx.jd.com": ["240.240.0.1"]}
 
 
 def test_an_empty_mesh_still_lets_everything_through() -> None:
@@ -218,8 +202,8 @@ def test_a_short_host_of_a_virtual_service_misses_the_service_entry_of_the_same_
 def test_a_service_another_namespace_keeps_to_itself_is_not_told() -> None:
     own = story.SERVICE.replace("  hosts:", "  exportTo: ['.']\n  hosts:", 1)
     stranger = Proxy.parse(story.node(ip="10.0.0.9", name="x", NAMESPACE="other"))
-    assert table(story.told(stranger, own)) == {}
-    assert table(story.told(story.CLIENT, own)) == {"nginx.jd.com": ["240.240.0.1"]}
+    assert names(story.told(stranger, own)) == {}
+    assert names(story.told(story.CLIENT, own)) == {"nginx.jd.com": ["240.240.0.1"]}
 
 
 def test_a_host_that_two_unlike_documents_claim_belongs_to_the_first_and_the_other_is_named() -> None:
@@ -230,55 +214,6 @@ def test_a_host_that_two_unlike_documents_claim_belongs_to_the_first_and_the_oth
         "ServiceEntry istio-demo/zweite: nginx.jd.com is already served by ServiceEntry "
         "istio-demo/nginx: of this one only endpoints count",
     )
-
-
-TCP = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: NAME, namespace: istio-demo}
-spec:
-  hosts: [NAME.jd.com]
-  location: MESH_INTERNAL
-  ports: [{number: 6379, name: tcp, protocol: TCP}]
-  resolution: STATIC
-  workloadSelector: {labels: {app: nginx}}
-"""
-
-
-def test_a_tcp_service_gets_a_listener_on_its_address_and_a_plain_chain_at_its_workload() -> None:
-    redis = TCP.replace("NAME", "redis")
-    snapshot = story.told(story.CLIENT, redis, story.REGISTERED)
-    assert "240.240.0.1_6379" in snapshot.of(type_urls.LISTENER)
-    assert list(snapshot.of(type_urls.ROUTE)) == []
-    own = [
-        each
-        for each in chains(story.told(story.VM, redis, story.REGISTERED))
-        if each["name"] == "0.0.0.0_6379"
-    ]
-    assert [each["filters"][0]["typed_config"]["cluster"] for each in own] == ["inbound|6379||"] * 3
-
-
-def test_two_tcp_services_on_one_address_share_it_with_the_first_in_front() -> None:
-    first = TCP.replace("NAME", "one").replace("  location", "  addresses: [10.1.1.1]\n  location")
-    second = TCP.replace("NAME", "two").replace("  location", "  addresses: [10.1.1.1]\n  location")
-    snapshot = story.told(story.CLIENT, first, second)
-    listener = said(snapshot, type_urls.LISTENER, "10.1.1.1_6379")
-    assert (
-        listener["filter_chains"][0]["filters"][0]["typed_config"]["cluster"] == "outbound|6379||one.jd.com"
-    )
-
-
-def test_a_tcp_service_without_an_address_takes_its_port_on_every_address_and_the_second_is_turned_away() -> (
-    None
-):
-    proxy = Proxy.parse(story.node(ip="192.168.0.30", name="client", DNS_CAPTURE="false"))
-    snapshot = story.told(proxy, TCP.replace("NAME", "redis"), TCP.replace("NAME", "other"))
-    assert [each for each in snapshot.of(type_urls.LISTENER) if "6379" in each] == ["0.0.0.0_6379"]
-    listener = said(snapshot, type_urls.LISTENER, "0.0.0.0_6379")
-    (chain,) = listener["filter_chains"]
-    # Equally old: the name decides.
-    assert chain["filters"][0]["typed_config"]["cluster"] == "outbound|6379||other.jd.com"
-    assert "default_filter_chain" not in listener
 
 
 def test_no_domain_stands_twice_in_a_route_table() -> None:
