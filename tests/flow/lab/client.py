@@ -181,6 +181,12 @@ async def delta_stream(control_plane: ControlPlane, **how: Any) -> AsyncIterator
         yield DeltaStream(call=opened, first_node=its_node)
 
 
+async def served(control_plane: ControlPlane) -> None:
+    """Whoever asks is answered."""
+    async with stream(control_plane) as mine:
+        await mine.get(type_urls.CLUSTER)
+
+
 @contextlib.asynccontextmanager
 async def call(
     control_plane: ControlPlane,

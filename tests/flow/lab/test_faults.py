@@ -5,7 +5,6 @@ import datetime
 import socket
 import ssl
 import time
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,32 +17,23 @@ from google.protobuf.message import DecodeError
 
 from lab.controlplane import type_urls
 from lab.controlplane.ads import SERVICE
-from lab.controlplane.faults import TABLE
 from lab.controlplane.server import ControlPlane
-from lab.controlplane.spoil import NO_CLUSTER, PADDING, REFUSED_LISTENER
+from lab.controlplane.spoil import NO_CLUSTER, PADDING
 from lab.controlplane.wire import SOTW
 from tests.flow.lab.client import (
     PATIENCE,
     SILENCE,
     Ended,
-    ask_api,
     bearer,
     certificate,
     channel,
     delta_stream,
     new_csr,
     node,
+    served,
     stream,
 )
-from tests.flow.lab.test_envoy_follows_streams import envoy_on
 from tests.flow.lab.test_streams import refusal, silence
-
-ENVOYS_PATIENCE = 30.0
-
-
-async def served(control_plane: ControlPlane) -> None:
-    async with stream(control_plane) as mine:
-        await mine.get(type_urls.CLUSTER)
 
 
 def tls(control_plane: ControlPlane) -> ssl.SSLSocket:
@@ -229,106 +219,3 @@ async def test_a_push_can_be_very_large(control_plane: ControlPlane) -> None:
         assert all(each.name.startswith(PADDING) for each in pushed.resources)
         assert 3_000_000 < pushed.ByteSize() < 3_200_000
         assert before.ByteSize() < 100_000
-
-
-@pytest.mark.parametrize("api_type", ["GRPC", "DELTA_GRPC"])
-@pytest.mark.usefixtures("without_real_sockets")
-@pytest.mark.parametrize(
-    ("faults", "type_url", "reason"),
-    [
-        ({"refused_listener": True}, type_urls.LISTENER, REFUSED_LISTENER),
-        ({"garbage": "resource"}, type_urls.CLUSTER, "unpack"),
-    ],
-    ids=["listener", "garbage"],
-)
-async def test_envoy_refuses_what_it_is_meant_to_refuse_and_says_why(
-    control_plane: ControlPlane,
-    tmp_path: Path,
-    api_type: str,
-    faults: dict[str, Any],
-    type_url: str,
-    reason: str,
-) -> None:
-    async with envoy_on(control_plane, tmp_path, api_type):
-        await control_plane.until(
-            lambda lab: lab.connections and type_url in lab.connections[0].accepted, timeout=ENVOYS_PATIENCE
-        )
-        await control_plane.misbehave(**faults)
-        await control_plane.until(
-            lambda lab: type_url in lab.connections[0].rejected, timeout=ENVOYS_PATIENCE
-        )
-        assert reason in control_plane.connections[0].rejected[type_url]
-        await control_plane.misbehave(**dict.fromkeys(faults, ""))
-        await control_plane.until(lambda lab: not lab.connections[0].rejected, timeout=ENVOYS_PATIENCE)
-
-
-@pytest.mark.usefixtures("without_real_sockets")
-async def test_envoy_takes_a_very_large_push(control_plane: ControlPlane, tmp_path: Path) -> None:
-    control_plane.faults.padding = 20_000_000
-    async with envoy_on(control_plane, tmp_path, "DELTA_GRPC"):
-        await control_plane.until(
-            lambda lab: lab.connections and type_urls.CLUSTER in lab.connections[0].accepted,
-            timeout=ENVOYS_PATIENCE,
-        )
-        assert control_plane.connections[0].sent[type_urls.CLUSTER].size > 20_000_000
-
-
-# --- from outside
-
-
-async def ask(control_plane: ControlPlane, method: str, path: str = "", body: Any = None) -> tuple[int, Any]:
-    return await asyncio.to_thread(ask_api, control_plane, method, f"/debug/faults{path}", body)
-
-
-async def test_faults_are_listed_switched_and_cleared_over_the_api(control_plane: ControlPlane) -> None:
-    status, listed = await ask(control_plane, "GET")
-    assert status == 200
-    assert listed.keys() == TABLE.keys()
-    assert not any(each["on"] for each in listed.values())
-    assert all(each["help"] for each in listed.values())
-
-    status, listed = await ask(control_plane, "PUT", body={"delay": "300ms", "padding": "2k", "away": "on"})
-    assert (status, listed["delay"]["value"], listed["padding"]["on"]) == (200, 0.3, True)
-    assert (control_plane.faults.delay, control_plane.faults.padding) == (0.3, 2048)
-    await control_plane.until(lambda lab: not reachable(lab))
-    await ask(control_plane, "DELETE")
-    await control_plane.until(reachable)
-    await served(control_plane)
-
-
-def reachable(control_plane: ControlPlane) -> bool:
-    """The kernel answers, so that this may be asked from inside the event loop."""
-    at = control_plane.listening
-    try:
-        socket.create_connection((at.host, at.port), PATIENCE).close()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
-async def test_connections_are_dropped_over_the_api(control_plane: ControlPlane) -> None:
-    async with stream(control_plane) as mine:
-        await mine.get(type_urls.CLUSTER)
-        assert (await ask(control_plane, "POST", "/drop"))[0] == 200
-        with pytest.raises(grpc.aio.AioRpcError):
-            await mine.answer()
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ({"dealy": "1s"}, "there is no fault 'dealy': away, half-open"),
-        ({"delay": "soon"}, "delay: 'soon'"),
-        ({"away": "yes"}, "away: 'yes' is neither on nor off"),
-        ({"padding": "1T"}, "padding: '1T' is not a number of bytes"),
-        ({"garbage": "all"}, "garbage: 'all' is none of off, message, resource, bytes"),
-        ({"away": True}, "both strings"),
-    ],
-)
-async def test_what_is_no_fault_changes_nothing_and_is_told(
-    control_plane: ControlPlane, body: dict[str, Any], said: str
-) -> None:
-    status, answer = await ask(control_plane, "PUT", body={"refuse-tokens": "on", **body})
-    assert status == 422
-    assert said in answer["message"]
-    assert not control_plane.faults.refuse_tokens

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401  # types that are named below
@@ -111,11 +110,6 @@ async def served(folder: Path, resources: Resources) -> AsyncIterator[tuple[Plan
         async with vm.running(), supervised(real(folder)) as envoy:
             await until_state(envoy, State.READY)
             yield plane, vm
-
-
-@pytest.fixture
-def authority() -> Authority:
-    return Authority()
 
 
 async def test_a_gateways_certificate_and_its_clients_authority_come_from_files(
