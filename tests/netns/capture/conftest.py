@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.netns.capture.holding import Agent
 from tests.netns.capture.machine import GID, OTHER, PEER, UID, Echo, Machine
 
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -52,3 +53,10 @@ def world(machine: Machine) -> Iterator[Echo]:
     echo.start()
     yield echo
     echo.close()
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    agent = Agent(tmp_path / "istio-agent")
+    yield agent
+    agent.die()

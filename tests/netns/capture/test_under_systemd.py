@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.netns.capture.holding import SOON, Agent, captured, gate, wait_until
 from tests.netns.capture.machine import Machine, sh
-from tests.netns.capture.test_hold import SOON, Agent, captured, gate, wait_until
 
 
 class Systemd:
@@ -44,13 +44,6 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
     made = Systemd(tmp_path)
     yield made
     made.close()
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Agent]:
-    agent = Agent(tmp_path / "istio-agent")
-    yield agent
-    agent.die()
 
 
 @contextlib.contextmanager

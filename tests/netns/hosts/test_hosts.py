@@ -1,11 +1,7 @@
 """A lab is five machines that share a kernel and nothing else, and it leaves nothing."""
 
-import contextlib
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,11 +14,12 @@ from lab.hosts import kernel, services
 from lab.hosts.errors import LabError
 from lab.hosts.host import Host
 from lab.hosts.lab import Lab
-from lab.hosts.world import CLUSTER_DNS, ISTIOD, MACHINES, OUTSIDE, STATE, Places
+from lab.hosts.world import CLUSTER_DNS, ISTIOD, MACHINES, OUTSIDE
 from tests.conftest import ROOT
+from tests.netns.hosts.conftest import OTHER
+from tests.netns.hosts.traces import traces
 
 NAME = "hosts-test"
-OTHER = "hosts-test-2"
 NAMES = [machine.name for machine in MACHINES]
 
 
@@ -31,14 +28,6 @@ def lab() -> Iterator[Lab]:
     lab = Lab(NAME)
     lab.down()
     lab.up()
-    yield lab
-    lab.down()
-
-
-@pytest.fixture
-def other() -> Iterator[Lab]:
-    lab = Lab(OTHER)
-    lab.down()
     yield lab
     lab.down()
 
@@ -228,103 +217,3 @@ def test_two_labs_stand_beside_each_other_and_one_may_go(lab: Lab, other: Lab) -
     other.down()
     assert traces(OTHER) == []
     lab.host("client").run(["ping", "-c1", "-W2", "192.168.0.204"])
-
-
-def traces(name: str) -> list[str]:
-    """Whatever of the lab of this name can still be seen on the machine."""
-    places = Places(name)
-    found = [str(path) for path in (places.state, *places.networks) if path.exists()]
-    found += [
-        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"vmlab-{name}-" in line
-    ]
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and entry.name != str(os.getpid()):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                words = (entry / "cmdline").read_text().split("\0")
-                if "lab.hosts.init" in words and name in words:
-                    found.append(" ".join(words))
-                mounts = (entry / "mountinfo").read_text()
-                if f"{STATE}/{name}/" in mounts or f"vmlab-{name}-" in mounts:
-                    found.append(f"a mount namespace of process {entry.name}")
-    return found
-
-
-def own_machine() -> dict[str, str]:
-    """What a lab must not touch, other people's namespaces aside."""
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    links = subprocess.run(
-        ["/usr/sbin/ip", "-o", "address"], capture_output=True, text=True, check=True
-    ).stdout
-    return {
-        "mounts": "\n".join(line for line in mounts if " nsfs " not in line),
-        "addresses": re.sub(r"\d+sec", "", links),
-        "hosts": Path("/etc/hosts").read_text(),
-        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
-        "hostname": os.uname().nodename,
-    }
-
-
-def test_the_machine_itself_is_not_touched_and_down_leaves_nothing(other: Lab) -> None:
-    before = own_machine()
-    other.up()
-    services.start_application(other.host("vm"))
-    other.host("vm").spawn(["sleep", "4712"], user="istio-proxy", log="/var/log/sleep.log")
-    assert own_machine() == before
-    other.down()
-    assert own_machine() == before
-    assert traces(OTHER) == []
-    other.down()
-
-
-def start(name: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", f"from lab.hosts.lab import Lab; Lab({name!r}).up()"]
-    return subprocess.Popen(command, cwd=ROOT)
-
-
-def until(path: Path) -> None:
-    deadline = time.monotonic() + 10
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-
-
-@pytest.mark.parametrize("moment", ["network of vm", "state of istiod", "first process of client"])
-def test_a_starter_that_was_killed_leaves_nothing_that_down_does_not_find(other: Lab, moment: str) -> None:
-    places = Places(OTHER)
-    when = {
-        "network of vm": places.network("vm"),
-        "state of istiod": places.host_state("istiod"),
-        "first process of client": places.host_state("client") / "init",
-    }
-    starter = start(OTHER)
-    until(when[moment])
-    starter.kill()
-    starter.wait()
-    other.down()
-    assert traces(OTHER) == []
-
-
-def test_what_a_crash_left_does_not_keep_a_lab_from_being_made(other: Lab) -> None:
-    starter = start(OTHER)
-    until(Places(OTHER).host_state("istiod"))
-    starter.kill()
-    starter.wait()
-    other.up()
-    assert other.is_up
-
-
-def test_a_host_whose_first_process_is_killed_is_down_and_so_is_everything_in_it(other: Lab) -> None:
-    other.up()
-    vm = other.host("vm")
-    process = vm.spawn(["sleep", "4713"], log="/var/log/sleep.log")
-    os.kill(vm.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while process.alive or vm.up:
-        assert time.monotonic() < deadline
-    with pytest.raises(LabError, match="vm is not up"):
-        vm.run(["true"])
-
-
-def test_five_hosts_stand_within_three_seconds(other: Lab) -> None:
-    began = time.monotonic()
-    other.up()
-    assert time.monotonic() - began < 3
