@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.demo import joining, traffic
-from lab.demo.names import CONFIGURE
+from lab.demo.names import CONFIGURE, CURL, OUTSIDE_ANSWER, VM_ANSWER
+from lab.demo.saved import undone
 from lab.demo.stage import DESK, POLL, SCENARIO, Failed, Stage
 from lab.hosts.machine.host import SystemdHost
+from tests.system.snapshot import Snapshot
 
 BLOCK = """
 sudo mkdir -p /etc/certs
@@ -22,6 +24,22 @@ sudo chown -R istio-proxy /var/lib/istio /etc/certs /etc/istio/proxy /etc/istio/
 sudo systemctl start istio
 """.strip().splitlines()  # noqa: E501
 """The document's step 4, without the line that fetches Istio's package."""
+
+OWN = {
+    "/etc/hosts",
+    "/etc/certs",
+    "/etc/certs/root-cert.pem",
+    "/etc/istio",
+    "/run/secrets",
+    "/run/secrets/tokens",
+    "/run/secrets/tokens/istio-token",
+    "/var/lib/istio",
+    "/var/lib/istio/config",
+    "/var/lib/istio/config/mesh",
+    "/var/lib/istio/envoy",
+    "/var/lib/istio/envoy/cluster.env",
+}
+"""What he put there himself, with the directories above it."""
 
 HOSTS = ("vm", "client")
 UNITS = ("istio-agent", "istio-capture")
@@ -85,6 +103,47 @@ def until_answered(stage: Stage) -> None:
         stage.until("a request crosses the mesh", crossed, within=30)
     except Failed as late:
         raise Failed(f"{late}: {reasons[-1]}") from None
+
+
+def crosses_the_mesh(stage: Stage) -> None:
+    until_answered(stage)
+    traffic.outside(stage)
+    for host in HOSTS:
+        assert captured(stage.lab.machine(host))
+        assert active(stage.lab.machine(host)) == {
+            "istio-agent": "active",
+            "istio-capture": "active",
+        }
+
+
+def goes_direct(stage: Stage, fresh: dict[str, Snapshot]) -> None:
+    """The VM's traffic in both directions, without anything in between. Its rules are as they were, but for
+    the one that keeps connection tracking loaded until purge.
+    """
+    assert stage.quietly("docker", f"{CURL} 192.168.0.204").strip() == VM_ANSWER
+    assert stage.quietly("vm", f"{CURL} outside.example").strip() == OUTSIDE_ANSWER
+    rules = stage.quietly("vm", "(iptables-save; ip6tables-save) | grep -v istio-agent-hold")
+    assert undone(fresh["vm"].rules, rules)
+
+
+def seconds_of_boot(host: SystemdHost) -> float:
+    """From the first process to the end of the boot."""
+    told = host.run(
+        ["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--property=FinishTimestampMonotonic"]
+    ).stdout
+    times = dict(line.partition("=")[::2] for line in told.splitlines())
+    return (int(times["FinishTimestampMonotonic"]) - int(times["UserspaceTimestampMonotonic"])) / 1e6
+
+
+def kill_both_for_good(stage: Stage, host: SystemdHost) -> None:
+    """Agent and Envoy, which leaves what it had in memory, and nobody starts them again."""
+    once = "/run/systemd/system/istio-agent.service.d/once.conf"
+    host.write(once, "[Service]\nRestart=no\n")
+    host.run(["systemctl", "daemon-reload"])
+    host.run(["systemctl", "kill", "--signal=KILL", "istio-agent"])
+    stage.until("it is gone", lambda: active(host)["istio-agent"] == "failed", within=20)
+    host.run(["rm", once])
+    host.run(["systemctl", "daemon-reload"])
 
 
 class Journal:

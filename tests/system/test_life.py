@@ -21,23 +21,6 @@ from tests.system.conftest import NEXT
 from tests.system.operator import Journal
 
 DOCUMENT = ROOT.parent / "shared" / "seeds" / "vm-with-sidecar.zh.md"
-
-OPERATORS = {
-    "/etc/hosts",
-    "/etc/certs",
-    "/etc/certs/root-cert.pem",
-    "/etc/istio",
-    "/run/secrets",
-    "/run/secrets/tokens",
-    "/run/secrets/tokens/istio-token",
-    "/var/lib/istio",
-    "/var/lib/istio/config",
-    "/var/lib/istio/config/mesh",
-    "/var/lib/istio/envoy",
-    "/var/lib/istio/envoy/cluster.env",
-}
-"""What he put there himself, with the directories above it."""
-
 MOUNTED = {"/etc/certs/key.pem", "/etc/certs/cert-chain.pem"}
 
 BOOT_NOISE = 2.0
@@ -88,36 +71,6 @@ def vm(stage: Stage, fresh: dict[str, snapshot.Snapshot]) -> SystemdHost:
 @pytest.fixture
 def client(stage: Stage, fresh: dict[str, snapshot.Snapshot]) -> SystemdHost:
     return stage.lab.machine("client")
-
-
-def seconds_of_boot(host: SystemdHost) -> float:
-    """From the first process to the end of the boot."""
-    told = host.run(
-        ["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--property=FinishTimestampMonotonic"]
-    ).stdout
-    times = dict(line.partition("=")[::2] for line in told.splitlines())
-    return (int(times["FinishTimestampMonotonic"]) - int(times["UserspaceTimestampMonotonic"])) / 1e6
-
-
-def goes_direct(stage: Stage, fresh: dict[str, snapshot.Snapshot]) -> None:
-    """The VM's traffic in both directions, without anything in between. Its rules are as they were, but for
-    the one that keeps connection tracking loaded until purge.
-    """
-    assert stage.quietly("docker", f"{CURL} 192.168.0.204").strip() == VM_ANSWER
-    assert stage.quietly("vm", f"{CURL} outside.example").strip() == OUTSIDE_ANSWER
-    rules = stage.quietly("vm", "(iptables-save; ip6tables-save) | grep -v istio-agent-hold")
-    assert undone(fresh["vm"].rules, rules)
-
-
-def crosses_the_mesh(stage: Stage) -> None:
-    operator.until_answered(stage)
-    traffic.outside(stage)
-    for host in operator.HOSTS:
-        assert operator.captured(stage.lab.machine(host))
-        assert operator.active(stage.lab.machine(host)) == {
-            "istio-agent": "active",
-            "istio-capture": "active",
-        }
 
 
 def test_dpkg_alone_installs_it_and_nothing_runs_before_the_operator_says_so(
@@ -180,7 +133,7 @@ def test_the_documents_block_runs_word_for_word(stage: Stage, client: SystemdHos
 
 def test_a_request_crosses_the_mesh_between_two_machines(stage: Stage) -> None:
     traffic.healthy(stage)
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
 
 
 def test_the_same_version_again_changes_nothing(stage: Stage, vm: SystemdHost, package: Path) -> None:
@@ -188,7 +141,7 @@ def test_the_same_version_again_changes_nothing(stage: Stage, vm: SystemdHost, p
     before = vm.run(listed).stdout
     operator.install(vm, package)
     operator.until_joined(stage, "vm")
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
     assert vm.run(listed).stdout == before
     assert vm.run(["dpkg", "--verify", "istio-agent"]).stdout == ""
 
@@ -196,7 +149,7 @@ def test_the_same_version_again_changes_nothing(stage: Stage, vm: SystemdHost, p
 def test_a_restart_brings_everything_back(stage: Stage, vm: SystemdHost) -> None:
     vm.run(["systemctl", "restart", "istio"])
     operator.until_joined(stage, "vm")
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
 
 
 def test_stop_takes_capture_and_envoy_away(
@@ -207,7 +160,7 @@ def test_stop_takes_capture_and_envoy_away(
     inactive = {"istio-agent": "inactive", "istio-capture": "inactive"}
     stage.until("both are stopped", lambda: operator.active(vm) == inactive, within=10)
     assert stage.quietly("vm", "pgrep -u istio-proxy; pgrep envoy") == ""
-    goes_direct(stage, fresh)
+    operator.goes_direct(stage, fresh)
     for unit in operator.UNITS:
         assert f"Stopped {unit}" in journal.said(unit) or "Deactivated successfully" in journal.said(unit)
         assert vm.show(unit, "Result")["Result"] == "success"
@@ -216,20 +169,20 @@ def test_stop_takes_capture_and_envoy_away(
 def test_start_brings_it_back(stage: Stage, vm: SystemdHost) -> None:
     vm.run(["systemctl", "start", "istio"])
     operator.until_joined(stage, "vm")
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
 
 
 def test_a_machine_that_reboots_comes_back_by_itself(stage: Stage, vm: SystemdHost) -> None:
     vm.reboot()
     operator.until_joined(stage, "vm")
-    crosses_the_mesh(stage)
-    stage.kept["boot"] = str(seconds_of_boot(vm))
+    operator.crosses_the_mesh(stage)
+    stage.kept["boot"] = str(operator.seconds_of_boot(vm))
 
 
 def test_no_boot_waits_for_a_control_plane_that_is_away(stage: Stage, vm: SystemdHost) -> None:
     stage.stop("istiod")
     vm.reboot()
-    assert seconds_of_boot(vm) < float(stage.kept["boot"]) + BOOT_NOISE
+    assert operator.seconds_of_boot(vm) < float(stage.kept["boot"]) + BOOT_NOISE
     assert operator.active(vm)["istio-agent"] == "active"
     assert vm.run(["systemctl", "list-jobs", "--no-legend"]).stdout.strip() in ("", "No jobs running.")
     assert stage.quietly("vm", f"{CURL} outside.example").strip() == OUTSIDE_ANSWER
@@ -243,14 +196,14 @@ def test_a_machine_that_rebooted_without_it_carries_traffic_of_the_mesh_all_the_
     operator.until_joined(stage, "vm")
     assert "ready, serving last known good, " in stage.quietly("vm", "vmagent status")
     assert "serving last known good, " in stage.quietly("vm", "curl -s localhost:15020/healthz/ready")
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
     resilience.start_control_plane(stage)
     stage.until(
         "its word replaces what was kept",
         lambda: "last known good" not in stage.quietly("vm", "vmagent status"),
         within=30,
     )
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
 
 
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -264,7 +217,7 @@ def test_another_version_takes_over_where_this_one_was(
     assert wanted in vm.run(["vmagent", "status"], check=False).stdout
     assert vm.main_process("istio-agent").pid != before
     operator.until_joined(stage, "vm")
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
     running = stage.quietly("vm", "ls -l $(printf '/proc/%s/exe ' $(pgrep -u istio-proxy))").splitlines()
     assert [line for line in running if "(deleted)" in line and "/envoy" not in line] == []
 
@@ -276,10 +229,10 @@ def test_remove_stops_it_and_leaves_what_was_configured(
     vm.run(["dpkg", "--remove", "istio-agent"])
     assert operator.version(vm).endswith(" config-files")
     assert stage.quietly("vm", "pgrep -u istio-proxy; pgrep vmagent; pgrep envoy") == ""
-    goes_direct(stage, fresh)
+    operator.goes_direct(stage, fresh)
     for path in ("/usr/lib/istio-agent", "/usr/bin/vmagent", "/lib/systemd/system/istio-agent.service"):
         assert not vm.exists(path)
-    lasting = {path for path in OPERATORS if not path.startswith("/run/")}  # it has been rebooted since
+    lasting = {path for path in operator.OWN if not path.startswith("/run/")}  # it has been rebooted since
     for path in lasting | {"/etc/istio-agent/agent.env"}:
         assert vm.exists(path)
 
@@ -291,24 +244,13 @@ def test_installed_again_it_finds_everything_where_it_was(
     assert "VMAGENT_LOG_LEVEL=debug" in vm.read("/etc/istio-agent/agent.env")
     vm.run(["systemctl", "start", "istio"])
     operator.until_joined(stage, "vm")
-    crosses_the_mesh(stage)
-
-
-def kill_both_for_good(stage: Stage, host: SystemdHost) -> None:
-    """Agent and Envoy, which leaves what it had in memory, and nobody starts them again."""
-    once = "/run/systemd/system/istio-agent.service.d/once.conf"
-    host.write(once, "[Service]\nRestart=no\n")
-    host.run(["systemctl", "daemon-reload"])
-    host.run(["systemctl", "kill", "--signal=KILL", "istio-agent"])
-    stage.until("it is gone", lambda: operator.active(host)["istio-agent"] == "failed", within=20)
-    host.run(["rm", once])
-    host.run(["systemctl", "daemon-reload"])
+    operator.crosses_the_mesh(stage)
 
 
 def test_files_that_were_there_before_the_package_are_found_by_it(
     stage: Stage, client: SystemdHost, package: Path
 ) -> None:
-    kill_both_for_good(stage, client)
+    operator.kill_both_for_good(stage, client)
     assert "envoy_shared_memory_150000" in client.run(["ls", "/dev/shm"]).stdout
     client.run(["dpkg", "--purge", "istio-agent"])
     assert not client.exists("/etc/certs/key.pem")
@@ -316,7 +258,7 @@ def test_files_that_were_there_before_the_package_are_found_by_it(
     operator.install(client, package)
     client.run(["systemctl", "start", "istio"])
     operator.until_joined(stage, "client")
-    crosses_the_mesh(stage)
+    operator.crosses_the_mesh(stage)
 
 
 @pytest.mark.parametrize("name", operator.HOSTS)
@@ -324,17 +266,17 @@ def test_purge_leaves_nothing_but_the_operators_own(
     stage: Stage, fresh: dict[str, snapshot.Snapshot], name: str
 ) -> None:
     host = stage.lab.machine(name)
-    operators = OPERATORS
+    operators = operator.OWN
     if name == "client":  # by now the operator keeps his own there, as for FILE_MOUNTED_CERTS
         for path in MOUNTED:
             host.write(path, "an operator's")
-        operators = OPERATORS | MOUNTED
+        operators = operator.OWN | MOUNTED
     host.run(["dpkg", "--purge", "istio-agent"])
     assert [host.exists(path) for path in MOUNTED] == [name == "client"] * 2
     left = snapshot.traces(fresh[name], snapshot.take(host))
     if name == "vm":  # its nginx was started by the story
         left = [line for line in left if not nginx(line)]
-        goes_direct(stage, fresh)
+        operator.goes_direct(stage, fresh)
     assert [line for line in left if line.partition(": ")[0] not in operators] == []
     assert host.run(["sh", "-c", "find / -xdev -name '*vmagent*' -not -path '/tmp/*'"]).stdout == ""
     began = time.monotonic()

@@ -2,15 +2,14 @@
 one story, in this order; each prints its row of the table in docs/surviving.md.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.demo import resilience, story
+from lab.demo import story
 from lab.demo import traffic as crossing
-from lab.demo.names import CURL, GET_ENTRY, OUTSIDE_ANSWER
+from lab.demo.names import CURL, OUTSIDE_ANSWER
 from lab.demo.stage import DESK, Stage
 from lab.hosts.lab import Lab
 from lab.hosts.machine.host import SystemdHost
@@ -18,15 +17,12 @@ from tests.staging import staged
 from tests.system import operator
 from tests.system.conftest import NEXT
 from tests.system.operator import Journal
-from tests.system.traffic import Report, traffic
+from tests.system.traffic import traffic
+from tests.system.under_traffic import ROWS, Before, envoy, held, nothing_is_left, printed, serves, signalled
 
 ENVOY = "/usr/lib/istio-agent/bin/envoy"
 UNNOTICED = 1.0
 """Seconds of pause that a person does not call an outage; a machine of the lab shares its cores."""
-
-UNRESOLVED = "Temporary failure in name resolution"
-
-ROWS: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -47,81 +43,9 @@ def stage(package: Path) -> Iterator[Stage]:
         yield stage
 
 
-@contextlib.contextmanager
-def printed() -> Iterator[None]:
-    """What docs/surviving.md has."""
-    try:
-        yield
-    finally:
-        print("\n".join(ROWS))
-
-
 @pytest.fixture
 def vm(stage: Stage) -> SystemdHost:
     return stage.lab.machine("vm")
-
-
-class Before:
-    """What shall be the same afterwards."""
-
-    def __init__(self, stage: Stage, vm: SystemdHost) -> None:
-        self.agent = vm.show("istio-agent", "MainPID")["MainPID"]
-        self.envoy = envoy(stage)
-        self.entry = resilience.identity(stage.mesh_quietly(GET_ENTRY))
-        self.rules = written(stage)
-        self.journal = Journal(vm)
-
-
-def envoy(stage: Stage) -> str:
-    """Its pid; of the new one, as long as the one that it has replaced still drains."""
-    return stage.quietly("vm", "pgrep -n -x envoy").strip()
-
-
-def written(stage: Stage) -> list[str]:
-    """The rules, without counters."""
-    return stage.quietly("vm", "iptables-save | grep istio-agent: | sed 's/^\\[[^]]*\\] //'").splitlines()
-
-
-def serves(stage: Stage) -> bool:
-    return "ready" in stage.quietly(
-        "vm", "vmagent wait --timeout 1 && vmagent wait --timeout 1 capture && echo ready"
-    )
-
-
-def held(
-    stage: Stage, vm: SystemdHost, event: str, happens: Callable[[], None], *, kept: bool = True
-) -> tuple[Before, Report]:
-    """Clients ask; it happens; the agent serves again. ``kept``: through the same Envoy, under the same
-    rules.
-    """
-    before = Before(stage, vm)
-    with traffic(stage) as report:
-        happens()
-        stage.until("the agent serves again", lambda: serves(stage), within=60)
-        assert resilience.identity(stage.mesh_quietly(GET_ENTRY)) == before.entry
-        if kept:
-            assert envoy(stage) == before.envoy
-            assert written(stage) == before.rules
-            assert "taking the rules back" not in before.journal.said("istio-capture")
-    ROWS.append(report.row(event))
-    print(ROWS[-1])
-    return before, report
-
-
-def another_agent(stage: Stage, vm: SystemdHost, old: str) -> None:
-    def changed() -> bool:
-        return vm.show("istio-agent", "MainPID")["MainPID"] not in (old, "0")
-
-    stage.until("another agent", changed, within=60)
-
-
-def signalled(stage: Stage, vm: SystemdHost, number: str) -> Callable[[], None]:
-    def happens() -> None:
-        old = vm.show("istio-agent", "MainPID")["MainPID"]
-        vm.run(["kill", f"-{number}", old])
-        another_agent(stage, vm, old)
-
-    return happens
 
 
 def test_a_killed_agent_costs_nothing(stage: Stage, vm: SystemdHost) -> None:
@@ -279,17 +203,6 @@ def test_a_stop_is_told_to_the_mesh_which_loses_nothing(stage: Stage, vm: System
     nothing_is_left(stage, vm)
     vm.run(["systemctl", "start", "istio-agent"])
     operator.until_joined(stage, "vm")
-
-
-def nothing_is_left(stage: Stage, vm: SystemdHost) -> None:
-    stage.until(
-        "nothing is left",
-        lambda: stage.quietly("vm", "pgrep -u istio-proxy; pgrep -x envoy; pgrep -f 'capture hold'") == "",
-        within=10,
-    )
-    assert not operator.captured(vm)
-    over = {"inactive", "failed"}  # systemd remembers that one was killed
-    stage.until("both units are stopped", lambda: set(operator.active(vm).values()) <= over, within=10)
 
 
 @pytest.mark.parametrize("victims", ["agent", "envoy", "capture", "agent envoy", "agent capture"])
