@@ -133,6 +133,13 @@ def test_modules_and_functions_stay_short(path: Path) -> None:
             assert length <= LONGEST_FUNCTION, f"{path.name}: {node.name} has {length} lines"
 
 
+def test_modules_of_tests_and_benchmarks_stay_as_short() -> None:
+    """Modules alone: a story may be one long function."""
+    paths = (path for room in ("tests", "bench") for path in (ROOT / room).rglob("*.py"))
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in paths}
+    assert {where: length for where, length in lengths.items() if length > LONGEST_MODULE} == {}
+
+
 def test_the_long_lived_capture_process_starts_with_the_standard_library_only() -> None:
     """python-iptables is imported by the short-lived child that uses it (backend_legacy.py)."""
     seen: set[Path] = set()
