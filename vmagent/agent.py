@@ -15,6 +15,7 @@ from vmagent import reporting, wiring
 from vmagent.config.model import Config
 from vmagent.dns.server import DnsServer
 from vmagent.envoy import rights
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.output import Output
 from vmagent.envoy.supervisor import Supervisor
@@ -154,6 +155,7 @@ class Agent:
         """In the order of the data: each feeds the next. They drain the other way round."""
         config, clock = self._config, self._clock
         sds = SdsServer(self._proof.credentials, self._proof.secrets, clock=clock)
+        relay = Relay(self._hub, config.envoy.xds_socket, epoch=EPOCH)
         parts: list[Part] = [Endpoint(config.status.port, self._service())]
         if self._dns:
             parts.append(self._dns)
@@ -162,7 +164,7 @@ class Agent:
             self._upstream,
             EnvoySockets(
                 {
-                    config.envoy.xds_socket: Relay(self._hub, config.envoy.xds_socket).handler(),
+                    config.envoy.xds_socket: relay.handler(),
                     config.credentials.sds_socket: sds.handler(),
                 },
                 trouble=self._trouble.sockets,

@@ -1,7 +1,8 @@
 """What Envoy knows when it starts, as data.
 
 Owns:      ``bootstrap(config)``: pure, the same input gives the same document. The reference is the file that
-           Istio 1.29.6 writes; ``tests/unit/envoy/test_bootstrap.py`` lists each difference with its reason.
+           Istio 1.29.6 writes; ``tests/unit/envoy/test_recorded_bootstrap.py`` lists each difference with its
+           reason.
 Does not:  write the file or start Envoy (supervisor.py).
 """
 
@@ -13,6 +14,9 @@ from vmagent.envoy.addresses import family
 from vmagent.envoy.config import EnvoyConfig, Json, Object
 from vmagent.envoy.tracing import tracer
 from vmagent.errors import Misconfigured
+
+EPOCH = "x-vmagent-epoch"
+"""Header of Envoy's stream to the agent: which of two Envoys it is while one takes over from the other."""
 
 _TYPE = "type.googleapis.com/"
 _TEXT_LOG = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n %g:%#\t%v\tthread=%t"
@@ -39,8 +43,10 @@ _RUNTIME: Object = {
 }
 
 
-def bootstrap(config: EnvoyConfig) -> Object:
-    """Raises Misconfigured, naming the key, for what cannot be expressed and must not be dropped silently."""
+def bootstrap(config: EnvoyConfig, *, epoch: int = 0) -> Object:
+    """Raises Misconfigured, naming the key, for what cannot be expressed and must not be dropped silently.
+    ``epoch``: as ``--restart-epoch``.
+    """
     if document.text(config.proxy_config, "proxyBootstrapTemplatePath"):
         raise Misconfigured(
             "mesh file: defaultConfig.proxyBootstrapTemplatePath: templates are not supported",
@@ -56,7 +62,7 @@ def bootstrap(config: EnvoyConfig) -> Object:
         "stats_config": stats.stats_config(config),
         **stats.flush(config),
         "admin": _admin(config),
-        "dynamic_resources": _dynamic(config),
+        "dynamic_resources": _dynamic(config, epoch),
         "static_resources": _static(config),
         "overload_manager": _overload(config),
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
@@ -144,7 +150,7 @@ def _admin(config: EnvoyConfig) -> Object:
     }
 
 
-def _dynamic(config: EnvoyConfig) -> Object:
+def _dynamic(config: EnvoyConfig, epoch: int) -> Object:
     """LDS and CDS over one ADS stream; 0s: wait for them as long as it takes, never start empty."""
     source: Object = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     return {
@@ -154,7 +160,12 @@ def _dynamic(config: EnvoyConfig) -> Object:
             "api_type": "DELTA_GRPC" if config.delta_xds else "GRPC",
             "set_node_on_first_message_only": True,
             "transport_api_version": "V3",
-            "grpc_services": [{"envoy_grpc": {"cluster_name": clusters.XDS}}],
+            "grpc_services": [
+                {
+                    "envoy_grpc": {"cluster_name": clusters.XDS},
+                    "initial_metadata": [{"key": EPOCH, "value": str(epoch)}],
+                }
+            ],
         },
     }
 

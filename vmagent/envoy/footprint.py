@@ -61,16 +61,14 @@ class Footprint:
 
     def __init__(self, config: EnvoyConfig) -> None:
         self._config = config
-        self._document = (
-            b"" if config.custom_config_file else json.dumps(bootstrap(config), indent=1).encode()
-        )
+        self._first = self._document(0)
 
     def write(self, epoch: int) -> None:
         config = self._config
         with _named(config.config_dir):
             files.directory(config.config_dir, mode=0o700)
-            if self._document:
-                files.write(bootstrap_path(config, epoch), self._document, mode=0o600)
+            if document := self._document(epoch):
+                files.write(bootstrap_path(config, epoch), document, mode=0o600)
             files.write(self._named_memory, f"{shared_memory(config).name}\n".encode(), mode=0o600)
 
     def override(self) -> str:
@@ -83,7 +81,7 @@ class Footprint:
     def digest(self) -> str:
         """Of bootstrap, command line and environment, whatever the epoch."""
         config = self._config
-        told = hashlib.sha256(self._document)
+        told = hashlib.sha256(self._first)
         if config.custom_config_file:
             with _named(config.custom_config_file):
                 told.update(config.custom_config_file.read_bytes())
@@ -115,6 +113,12 @@ class Footprint:
         for path in (*bootstraps, self._pid_file, shared_memory(config), self._named_memory):
             with _named(path):
                 files.remove(path)
+
+    def _document(self, epoch: int) -> bytes:
+        """Empty if somebody else writes it."""
+        if self._config.custom_config_file:
+            return b""
+        return json.dumps(bootstrap(self._config, epoch=epoch), indent=1).encode()
 
     @property
     def _named_memory(self) -> Path:

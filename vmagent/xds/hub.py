@@ -1,11 +1,13 @@
 """Where the two streams meet: feeds events to the session and performs its commands.
 
-Owns which stream counts: the newest on either side. Does not open streams (upstream.py, relay.py) and decides
-nothing (session.py).
+Owns which stream counts: the newest on either side, and of two Envoys that which takes over. Does not open
+streams (upstream.py, relay.py) and decides nothing (session.py).
 
-Surprise: during a hot restart two Envoys have a stream. The earlier one is left open and gets nothing more,
-for an Envoy whose stream is closed comes back at once and would take the place of the new one. When the
-newest closes, those before it are ended: whoever of them still lives then comes back and gets everything.
+Surprise: during a hot restart two Envoys have a stream. That of the one to be replaced is left open and gets
+nothing more, for an Envoy whose stream is closed comes back at once. It may be the one that comes last: when
+the agent has been away, an Envoy asks for it in growing intervals. So the restart epoch counts, and only of
+two with the same one, or that do not tell, the newest stream. When the stream that counts closes, the others
+are ended: whoever of them still lives then comes back and gets everything.
 """
 
 import asyncio
@@ -54,7 +56,8 @@ class Hub:
         self._names = NameTableIntercept()
         self._upstream: Outbox | None = None
         self._envoy: Outbox | None = None
-        self._earlier: list[Outbox] = []
+        self._epoch = -1
+        self._others: list[Outbox] = []
         self.complete: Latest[bool] = Latest()
         """Published once, when the control plane has answered for every wildcard type."""
         self.moved = asyncio.Event()
@@ -136,21 +139,27 @@ class Hub:
             self._upstream = None
             self._handle(UpstreamClosed())
 
-    def open_envoy(self, *, delta: bool = False) -> Outbox:
+    def open_envoy(self, *, delta: bool = False, epoch: int = -1) -> Outbox:
+        """``epoch``: the restart epoch of that Envoy; -1 if it does not tell."""
+        stream = Outbox()
+        if self._envoy is not None and epoch < self._epoch:
+            log.info("an Envoy that is being replaced is back; it gets nothing more")
+            self._others.append(stream)
+            return stream
         if self._envoy is not None:
             log.warning("Envoy opened a second stream; the first one gets nothing more")
-            self._earlier.append(self._envoy)
-        self._envoy = Outbox()
+            self._others.append(self._envoy)
+        self._envoy, self._epoch = stream, epoch
         self._handle(EnvoyOpened(delta))
-        return self._envoy
+        return stream
 
     def close_envoy(self, outbox: Outbox) -> None:
         if outbox is not self._envoy:
-            self._earlier.remove(outbox)
+            self._others.remove(outbox)
             return
         self._envoy = None
         self._handle(EnvoyClosed())
-        for other in self._earlier:
+        for other in self._others:
             other.end()
 
     def from_upstream(self, outbox: Outbox, update: Update) -> None:

@@ -26,10 +26,13 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 class Relay:
     """Serves one Envoy at a time, the one that came last."""
 
-    def __init__(self, hub: Hub, socket: Path | None = None) -> None:
-        """``socket``: where it will be served, if that is a Unix socket."""
+    def __init__(self, hub: Hub, socket: Path | None = None, *, epoch: str = "") -> None:
+        """``socket``: where it will be served, if that is a Unix socket. ``epoch``: the header in which an
+        Envoy tells its restart epoch.
+        """
         self._hub = hub
         self._socket = socket
+        self._epoch = epoch
 
     def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         methods = {sotw.METHOD: self._sotw, delta.METHOD: self._delta}
@@ -40,12 +43,20 @@ class Relay:
     async def _sotw(
         self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]"
     ) -> None:
-        await self._stream(sotw, self._hub.open_envoy(), requests, context)
+        await self._stream(sotw, self._hub.open_envoy(epoch=self._told(context)), requests, context)
 
     async def _delta(
         self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]"
     ) -> None:
-        await self._stream(delta, self._hub.open_envoy(delta=True), requests, context)
+        envoy = self._hub.open_envoy(delta=True, epoch=self._told(context))
+        await self._stream(delta, envoy, requests, context)
+
+    def _told(self, context: "grpc.aio.ServicerContext[bytes, bytes]") -> int:
+        """-1 for one that does not tell: it has a bootstrap of the operator's, or of an earlier agent."""
+        for key, value in context.invocation_metadata() or ():
+            if key == self._epoch and str(value).isdecimal():
+                return int(value)
+        return -1
 
     async def _stream(
         self,

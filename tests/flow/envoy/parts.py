@@ -13,6 +13,7 @@ from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from tests.ports import free_ports
 from tests.unit.envoy.examples import below
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.envoy.config import EnvoyConfig, Ports
 from vmagent.envoy.output import Output
 from vmagent.envoy.states import State
@@ -45,9 +46,12 @@ class ControlPlane:
     def __init__(self) -> None:
         self.asked: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
         """Type and moment (monotonic) of each first request."""
+        self.epochs: list[str] = []
+        """Of each stream, as its Envoy told."""
         self.silent = False
 
-    async def stream(self, requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
+    async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        self.epochs += [value for key, value in context.invocation_metadata() if key == EPOCH]
         async for data in requests:
             request = discovery.DiscoveryRequest.FromString(data)
             if request.response_nonce:

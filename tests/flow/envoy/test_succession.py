@@ -90,7 +90,7 @@ async def test_another_bootstrap_is_taken_over_without_a_refused_connection(tmp_
     (port,) = free_ports(1)
     config = serving(tmp_path, port, tmp_path / "access.log")
     config = replace(config, timing=Timing(drain=1, parent_shutdown=2, file_flush=0.1))
-    async with control_plane(config.xds_socket):
+    async with control_plane(config.xds_socket) as plane:
         old = await left_behind(config)
         failed: list[str] = []
         enough = asyncio.Event()
@@ -114,6 +114,7 @@ async def test_another_bootstrap_is_taken_over_without_a_refused_connection(tmp_
             await eventually(lambda: ProcessId.of(old.pid) is None, within=10)
             enough.set()
         assert failed == []
+        assert plane.epochs == ["0", "1"], "two that ask at once can be told apart"
 
 
 async def test_a_bootstrap_that_would_not_start_leaves_the_old_envoy_in_place(

@@ -15,6 +15,7 @@ from envoy.service.discovery.v3 import ads_pb2_grpc
 
 from lab.controlplane.server import ControlPlane
 from tests.flow.lab.client import NODE, PATIENCE, DeltaStream, Stream
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.errors import VmagentError
 from vmagent.identity.certwatch import CertWatch
 from vmagent.identity.credential import Credential, KeyPair
@@ -107,7 +108,7 @@ class Machine:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Machine"]:
         served = {
-            self.socket: Relay(self.hub, self.socket).handler(),
+            self.socket: Relay(self.hub, self.socket, epoch=EPOCH).handler(),
             self.folder / "sds": SdsServer(self.credentials, self.secrets, clock=SystemClock()).handler(),
         }
         sockets = EnvoySockets(served, print)
@@ -134,10 +135,12 @@ class Machine:
             yield Stream(call=stub.StreamAggregatedResources(), first_node=_node(extensions))
 
     @contextlib.asynccontextmanager
-    async def delta_envoy(self, *extensions: str) -> AsyncIterator[DeltaStream]:
-        """The same, incrementally."""
+    async def delta_envoy(self, *extensions: str, epoch: int | None = None) -> AsyncIterator[DeltaStream]:
+        """The same, incrementally; it may tell its restart epoch."""
+        metadata = () if epoch is None else ((EPOCH, str(epoch)),)
         async with self._ads() as stub:
-            yield DeltaStream(call=stub.DeltaAggregatedResources(), first_node=_node(extensions))
+            call = stub.DeltaAggregatedResources(metadata=metadata)
+            yield DeltaStream(call=call, first_node=_node(extensions))
 
     @contextlib.asynccontextmanager
     async def _ads(self) -> AsyncIterator[Any]:

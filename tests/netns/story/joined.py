@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from lab.demo import joining
 from lab.demo.names import CONFIGURE, INSTALL
-from lab.demo.stage import SCENARIO, Stage
+from lab.demo.stage import SCENARIO, Failed, Stage
 from lab.hosts import services
 from lab.hosts.lab import Lab
 from lab.hosts.world import ISTIOD, Families, address6
@@ -55,7 +55,23 @@ def two_machines(
         yield stage
 
 
+WHY = f"""
+vmagent status
+tail -n 60 {services.AGENT_LOG}
+for at in 127.0.0.1 '[::1]'; do
+    curl -gs --max-time 5 "http://$at:15000/init_dump"
+    curl -gs --max-time 5 "http://$at:15000/stats" | grep -E 'update_(attempt|success)|warming_state'
+done
+"""
+
+
 def joined(stage: Stage, host: str) -> None:
-    """As long as a command in a host may take, for each of the two: the machine may be a busy one."""
-    stage.type(host, "vmagent wait --timeout 55")
-    stage.type(host, "vmagent wait --timeout 55 capture")
+    """As long as a command in a host may take, for each of the two: the machine may be a busy one. Where that
+    is not enough, it says what it waits for.
+    """
+    try:
+        stage.type(host, "vmagent wait --timeout 55")
+        stage.type(host, "vmagent wait --timeout 55 capture")
+    except Failed:
+        stage.type(host, WHY, check=False, lines=400)
+        raise

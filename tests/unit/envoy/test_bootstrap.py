@@ -1,4 +1,4 @@
-"""What Envoy is told at start, against the file that Istio 1.29.6 wrote for the same VM."""
+"""What Envoy is told at start, setting by setting."""
 
 import json
 from dataclasses import replace
@@ -6,50 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import RECORDINGS
 from tests.unit.envoy.examples import VM, ZIPKIN, vm
 from vmagent.envoy.arguments import environment
 from vmagent.envoy.bootstrap import bootstrap, left_out
-from vmagent.envoy.config import EnvoyConfig, Json, Node, Ports
+from vmagent.envoy.config import EnvoyConfig, Json, Ports
 from vmagent.envoy.tracing import tracer
 from vmagent.errors import Misconfigured
-
-RECORDED = RECORDINGS / "pilot-agent-1.29.6" / "envoy-rev.json"
-
-DIFFERENCES = {
-    ".static_resources.clusters[2].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.pipe.path": (
-        "./var/run/secrets/workload-spiffe-uds/socket",
-        "/var/run/secrets/workload-spiffe-uds/socket",
-        "Envoy's working directory is /, and a path that depends on it helps nobody",
-    ),
-    ".stats_config.stats_matcher.inclusion_list.patterns[10].suffix": (
-        "absent",
-        "downstream_cx_active",
-        "a stop waits until nobody is connected; Istio counts only with EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
-    ),
-}
-"""Path: what Istio writes, what we write, why."""
-
-
-def test_every_difference_from_istios_bootstrap_has_a_reason() -> None:
-    if not RECORDED.is_file():
-        pytest.skip(f"{RECORDED} not present")
-    recorded = json.loads(RECORDED.read_text())
-    node = recorded["node"]
-    ours = json.loads(json.dumps(bootstrap(vm(node=Node(**node)))))
-    patterns = recorded["stats_config"]["stats_matcher"]["inclusion_list"]["patterns"]
-    patterns.insert(10, {"suffix": "absent"})
-    found = {path: (theirs, mine) for path, theirs, mine in differences(recorded, ours)}
-    assert found == {path: (theirs, mine) for path, (theirs, mine, _) in DIFFERENCES.items()}
-
-
-def differences(one: Any, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = {*one, *other}
-        return [d for key in sorted(keys) for d in differences(one.get(key), other.get(key), f"{path}.{key}")]
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [d for i in range(len(one)) for d in differences(one[i], other[i], f"{path}[{i}]")]
-    return [] if one == other else [(path, one, other)]
 
 
 def cluster(config: EnvoyConfig, name: str) -> dict[str, Any]:

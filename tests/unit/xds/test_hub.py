@@ -116,6 +116,23 @@ async def test_a_cluster_that_cannot_be_read_goes_out_as_it_came() -> None:
     assert give.resources == {"web": damaged}
 
 
+async def test_an_envoy_that_is_being_replaced_does_not_take_the_place_of_its_successor() -> None:
+    """After an agent was away either may be back first."""
+    hub = Hub(name_tables=False)
+    successor, replaced = hub.open_envoy(epoch=3), hub.open_envoy(epoch=2)
+    hub.from_envoy(replaced, Request(types.CLUSTER), NOBODY)
+    hub.from_envoy(successor, Request(types.CLUSTER), NOBODY)
+    hub.from_upstream(hub.open_upstream(), clusters("a", b"1"))
+    assert (len(successor), len(replaced)) == (1, 0)
+    hub.close_envoy(successor)
+    with pytest.raises(Ended):
+        await replaced.get()
+    hub.close_envoy(replaced)
+    again = hub.open_envoy(epoch=2)
+    hub.from_envoy(again, Request(types.CLUSTER), NOBODY)
+    assert len(again) == 1, "it goes on when its successor is no more"
+
+
 async def test_when_the_newest_envoy_leaves_those_before_it_are_asked_to_come_back() -> None:
     hub = Hub(name_tables=False)
     first, second = hub.open_envoy(), hub.open_envoy()

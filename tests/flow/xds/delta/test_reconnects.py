@@ -52,6 +52,18 @@ async def test_a_control_plane_that_restarts_with_nothing_new_is_not_noticed_by_
         assert names(await envoy.next(CDS)) == ["new"], "the first that Envoy hears"
 
 
+async def test_an_envoy_that_is_being_replaced_and_comes_back_late_leaves_its_successor_in_its_place(
+    istiod: Istiod, vm: Machine
+) -> None:
+    """The agent was away: both ask for it again, each at its own time."""
+    async with vm.delta_envoy(epoch=1) as successor, vm.delta_envoy(epoch=0) as replaced:
+        await successor.get(CDS)
+        await replaced.ask(CDS)
+        await istiod.push(CDS, clusters("new"))
+        assert names(await successor.next(CDS)) == ["new"]
+        await successor.get(EDS, "web")
+
+
 async def test_a_control_plane_that_knows_versions_sends_nothing_twice(tmp_path: Path) -> None:
     plane = Istiod(versions=True)
     plane.change(CDS, clusters("web", "db"))
