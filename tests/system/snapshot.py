@@ -32,7 +32,7 @@ find / \( "${{prune[@]}}" -path /usr \) -prune -o -type f -print0 | xargs -0 sha
 find /usr -type f -printf '%s,%T@  %p\0'
 """
 
-# But for those of link-local addresses, which the kernel makes by itself when nobody else on the link has one.
+# But for those of link-local addresses, which the kernel makes once nobody else on the link has one.
 _ROUTES = "ip rule; ip -6 rule; ip route show table all | grep -v fe80::"
 SYSCTLS_THAT_COUNT = re.compile(r"\.(nf_conntrack_count|inode-nr|stable_secret|tcp_fastopen_key)\b")
 

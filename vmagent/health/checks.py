@@ -8,6 +8,7 @@ Surprise:  HTTP and TCP probes start from 127.0.0.6, which the capture rules let
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import signal
@@ -31,10 +32,16 @@ _NOT_LOCAL: Final = frozenset({errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNRE
 LONGEST_DETAIL: Final = 200
 """Characters of a peer's own words in a message that goes to the control plane."""
 
+GOODBYE: Final = 1.0
+"""Seconds that a killed command has to be gone. The kernel holds one whose disk or file system hangs."""
+
+_held: list[asyncio.subprocess.Process] = []
+"""At most one: the command that was killed and did not end. Until it has, no other is started."""
+
 
 async def check(probe: ProbeConfig) -> str | None:
     """None: healthy. Else what was found, in words an operator knows. Takes at most ``probe.timeout``
-    seconds."""
+    seconds, and GOODBYE for a command that has to be killed."""
     match probe.method:
         case HttpGet() as method:
             return await _http_get(method, method.host or probe.default_host, probe.timeout)
@@ -153,6 +160,9 @@ async def _connect(family: int, source: str | None, address: tuple[object, ...])
 async def _exec(method: Exec, timeout: float) -> str | None:
     """In a process group of its own, all of which is killed at the limit: a shell's children, too."""
     what = f"command {method.command[0]}"
+    if any(process.returncode is None for process in _held):
+        return f"{what}: the one of before was killed, and the kernel has not ended it (pid {_held[0].pid})"
+    _held.clear()
     try:
         process = await asyncio.create_subprocess_exec(
             *method.command,
@@ -170,11 +180,21 @@ async def _exec(method: Exec, timeout: float) -> str | None:
         return f"{what}: did not end within {timeout:g} s and was killed"
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _kill(process)
     if code == 0:
         return None
     return f"{what}: ended by signal {-code}" if code < 0 else f"{what}: exit status {code}"
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """With its group. Does not wait for what the kernel cannot end."""
+    with contextlib.suppress(ProcessLookupError):  # it has ended, and asyncio has yet to hear of it
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        async with asyncio.timeout(GOODBYE):
+            await process.wait()
+    except TimeoutError:
+        _held.append(process)
 
 
 # --- grpc ---------------------------------------------------------------------------------------------------

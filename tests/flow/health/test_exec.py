@@ -1,6 +1,7 @@
 """``exec`` with real commands, and the sentences that an operator reads."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,44 @@ from vmagent.health.config import Exec
 )
 async def test_an_exec_probe_goes_by_the_exit_status(command: tuple[str, ...], said: str | None) -> None:
     assert await check(probe(Exec(command=command))) == said
+
+
+async def test_a_command_that_ends_just_as_it_is_to_be_killed_is_no_bug_of_the_probe() -> None:
+    for step in range(300):
+        said = await check(probe(Exec(command=("sh", "-c", "exit 0")), timeout=0.0008 + step * 1e-5))
+        assert said is None or said.endswith("and was killed")
+
+
+HELD = """\
+import ctypes, os, sys
+victim = os.getpid()
+if os.fork():
+    with open(sys.argv[1]) as until_the_end:  # the probe's limit comes sooner
+        until_the_end.read()
+os.setsid()
+SEIZE = 0x4206
+assert ctypes.CDLL(None, use_errno=True).ptrace(SEIZE, victim, None, None) == 0, ctypes.get_errno()
+with open(sys.argv[2], "w") as seized, open(sys.argv[1]) as until_the_end:
+    seized.write(str(os.getpid()))
+    seized.close()
+    until_the_end.read()
+"""
+"""A command whose end its parent does not get to see: who traces it has to look first. As with one that waits
+for a disk that hangs, SIGKILL changes nothing for whoever waits."""
+
+
+async def test_a_command_that_the_kernel_cannot_end_does_not_end_the_probing(tmp_path: Path) -> None:
+    gate, seized = tmp_path / "gate", tmp_path / "seized"
+    os.mkfifo(gate)
+    command = Exec(command=(sys.executable, "-c", HELD, str(gate), str(seized)))
+    async with asyncio.timeout(30):
+        assert "did not end within 2 s" in (await check(probe(command, timeout=2)) or "healthy")
+        assert seized.exists(), "the command was not held"
+        again = await check(probe(Exec(command=("true",))))
+        assert "the kernel has not ended it" in (again or "healthy"), "a second one would pile up"
+        gate.open("w").close()
+        while await check(probe(Exec(command=("true",)))) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def test_an_exec_probe_uses_no_shell() -> None:
