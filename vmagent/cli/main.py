@@ -1,7 +1,9 @@
 """The command line: words to one call each. The only place that prints or exits."""
 
 import importlib
+import io
 import os
+import sys
 from typing import Any
 
 import click
@@ -68,6 +70,8 @@ def cli() -> None:
 
 def main() -> None:
     """Console script. click's own exit statuses are replaced by those that ``--help`` promises."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale without "…" must not cost the answer
     try:
         raise SystemExit(cli(prog_name="vmagent", standalone_mode=False))
     except click.UsageError as error:

@@ -1,6 +1,8 @@
 """``vmagent config`` and ``vmagent entry configure`` as an operator types them, without a network."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from vmagent.cli.config import config
 from vmagent.cli.entry import entry
+from vmagent.cli.main import main
 from vmagent.errors import Misconfigured
 
 from . import vm
@@ -62,6 +65,21 @@ def test_show_lists_what_is_set_and_json_everything(options: list[str], tmp_path
 
 def test_explain_tells_one_key(options: list[str]) -> None:
     assert "statusPort=15020" in run("explain", "statusPort", *options).output
+
+
+def test_what_the_locale_cannot_write_is_escaped(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "cluster.env").open("a") as file:
+        file.write("ISTIO_META_CITY=Łódź\n")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "argv", ["vmagent", "config", "show", *options])
+    with pytest.raises(SystemExit) as done:
+        main()
+    terminal.seek(0)
+    assert not done.value.code
+    assert "ISTIO_META_CITY=\\u0141ód\\u017a" in terminal.read()
 
 
 @pytest.fixture
