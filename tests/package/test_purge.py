@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 def purge(root: Path, tree: Path) -> Callable[[], None]:
     """``postrm purge`` in namespaces of its own, with ``root``'s directories in place of the system's."""
     script = (tree / "DEBIAN" / "postrm").read_text()
-    mounts = "".join(f"mount --bind {root / place} /{place} && " for place in PLACES)
+    mounts = "".join(f"mount --rbind {root / place} /{place} && " for place in PLACES)
 
     def run() -> None:
         assert os.geteuid() == 0, "a package is removed by root"
@@ -122,4 +122,26 @@ def test_a_machine_on_which_the_agent_never_started_is_purged_too(
     files.directory(root / "var/lib/istio-agent", mode=0o755)
     purge()
     assert not (root / "etc/certs").exists()
+    assert not (root / "var/lib/istio-agent").exists()
+
+
+def test_a_place_that_is_mounted_keeps_nobody_from_purging_the_rest(
+    root: Path, purge: Callable[[], None]
+) -> None:
+    """A file system of its own that came after the package, and one that is read-only."""
+    (root / "var/log/istio").mkdir()
+    (root / "var/lib/istio-agent").mkdir()
+    (root / "var/lib/istio-agent/found").write_text(f"0 0 750 {Path('/etc/certs')}\n")
+    own, sealed = root / "var/log/istio", root / "etc/certs"
+    sealed.joinpath(".credential.next").write_text("of ours")
+    subprocess.run(["mount", "-t", "tmpfs", "none", own], check=True)
+    subprocess.run(["mount", "--bind", sealed, sealed], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", sealed], check=True)
+    try:
+        purge()
+    finally:
+        subprocess.run(["umount", own, sealed], check=True)
+    assert own.exists()
+    assert sealed.exists()
+    assert not (root / "etc/istio").exists()
     assert not (root / "var/lib/istio-agent").exists()
