@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from lab.controlplane.kinds.document import Field
+from lab.controlplane.kinds.load_balancer import LoadBalancer, read_load_balancer
 from lab.controlplane.kinds.metadata import Metadata, read_export_to, read_metadata
 
 TLS_MODES: Final = ("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")
-_SIMPLE: Final = ("UNSPECIFIED", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN")
+_OF_A_PORT: Final = ("loadBalancer", "connectionPool", "outlierDetection", "tls")
+_OF_A_POLICY: Final = (*_OF_A_PORT, "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget")
 _UPGRADES: Final = ("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")
 
 
@@ -21,6 +23,8 @@ class ClientTls:
     client_certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""
+    credential: str = ""
+    """A Secret, in place of files."""
     sni: str = ""
     subject_alt_names: tuple[str, ...] = ()
     skip_verify: bool = False
@@ -50,28 +54,6 @@ class ConnectionPool:
     concurrent_streams: int = 0
     upgrade: str = "DEFAULT"
     client_protocol: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsistentHash:
-    """One of header, cookie, source_ip, query is set."""
-
-    header: str = ""
-    cookie: str = ""
-    cookie_path: str = ""
-    cookie_ttl: float | None = None
-    source_ip: bool = False
-    query: str = ""
-    ring_size: int = 0
-    algorithm: str = ""
-    """"ringHash" or "maglev" where the document chooses one."""
-    table_size: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadBalancer:
-    simple: str = "UNSPECIFIED"
-    hash: ConsistentHash | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +128,13 @@ def _read_policy(at: Field, *, of_port: bool = False) -> TrafficPolicy | None:
         return None
     ports = {} if of_port else {each["port"]["number"].port(): each for each in at["portLevelSettings"]}
     policy = TrafficPolicy(
-        load_balancer=_read_load_balancer(at["loadBalancer"]),
+        load_balancer=read_load_balancer(at["loadBalancer"]),
         connection_pool=_read_pool(at["connectionPool"]),
         outlier=_read_outlier(at["outlierDetection"]),
         tls=_read_tls(at["tls"]),
         ports={number: _read_policy(each, of_port=True) or TrafficPolicy() for number, each in ports.items()},
     )
-    if policy == TrafficPolicy():
+    if not any(key in at for key in (_OF_A_PORT if of_port else _OF_A_POLICY)):
         raise at.bad("traffic policy must have at least one field")
     return policy
 
@@ -165,19 +147,21 @@ def _read_tls(at: Field) -> ClientTls | None:
         client_certificate=at["clientCertificate"].text(""),
         private_key=at["privateKey"].text(""),
         ca_certificates=at["caCertificates"].text(""),
+        credential=at["credentialName"].text(""),
         sni=at["sni"].text(""),
         subject_alt_names=at["subjectAltNames"].texts(),
         skip_verify=at["insecureSkipVerify"].flag(False),
     )
-    if "credentialName" in at:
-        raise at["credentialName"].bad(
-            "credentials in Secrets are not served here: name files of the proxy's host"
-        )
+    files = tls.client_certificate or tls.private_key or tls.ca_certificates
+    if tls.credential and tls.mode in ("SIMPLE", "MUTUAL"):
+        if files:
+            raise at.bad("cannot specify client certificates or CA certificate if credentialName is set")
+        return tls
     if tls.mode == "MUTUAL":
         for key, value in (("clientCertificate", tls.client_certificate), ("privateKey", tls.private_key)):
             if not value:
                 raise at[key].bad("client certificate and private key required for mutual tls")
-    if tls.mode == "ISTIO_MUTUAL" and (tls.client_certificate or tls.private_key or tls.ca_certificates):
+    if tls.mode == "ISTIO_MUTUAL" and files:
         raise at.bad("cannot specify certificates for istio mutual tls: the mesh's own are used")
     return tls
 
@@ -211,39 +195,6 @@ def _read_keepalive(at: Field) -> Keepalive | None:
     return Keepalive(
         probes=at["probes"].number(0), time=at["time"].duration(), interval=at["interval"].duration()
     )
-
-
-def _read_load_balancer(at: Field) -> LoadBalancer | None:
-    if at.absent:
-        return None
-    if "simple" in at and "consistentHash" in at:
-        raise at.bad("write one of simple and consistentHash")
-    return LoadBalancer(
-        simple=at["simple"].choice(_SIMPLE, "UNSPECIFIED"), hash=_read_hash(at["consistentHash"])
-    )
-
-
-def _read_hash(at: Field) -> ConsistentHash | None:
-    if at.absent:
-        return None
-    cookie = at["httpCookie"]
-    algorithm = next((each for each in ("maglev", "ringHash") if each in at), "")
-    hash_ = ConsistentHash(
-        header=at["httpHeaderName"].text(""),
-        cookie="" if cookie.absent else cookie["name"].text(),
-        cookie_path=cookie["path"].text(""),
-        cookie_ttl=cookie["ttl"].duration() if cookie["ttl"].value not in ("0s", "0") else 0.0,
-        source_ip=at["useSourceIp"].flag(False),
-        query=at["httpQueryParameterName"].text(""),
-        ring_size=at["minimumRingSize"].number(0) or at["ringHash"]["minimumRingSize"].number(0),
-        algorithm=algorithm,
-        table_size=at["maglev"]["tableSize"].number(0),
-    )
-    if not (hash_.header or hash_.cookie or hash_.source_ip or hash_.query):
-        raise at.bad(
-            "consistent hash must name what is hashed: a header, a cookie, a query parameter or the source IP"
-        )
-    return hash_
 
 
 def _read_outlier(at: Field) -> OutlierDetection | None:

@@ -8,7 +8,7 @@ from lab.controlplane.kinds.document import Field
 from lab.controlplane.kinds.metadata import Metadata, read_metadata
 from lab.controlplane.kinds.protocol import Protocol
 
-_PROTOCOLS: Final = ("HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS")
+_PROTOCOLS: Final = tuple(each for each in Protocol if each is not Protocol.AUTO)
 _TLS_MODES: Final = ("PASSTHROUGH", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL")
 _VERSIONS: Final = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
@@ -21,6 +21,8 @@ class ServerTls:
     certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""
+    credentials: tuple[str, ...] = ()
+    """Secrets, in place of files; the CA comes with the first one's."""
     subject_alt_names: tuple[str, ...] = ()
     oldest: str = "TLS_AUTO"
     newest: str = "TLS_AUTO"
@@ -89,9 +91,19 @@ def _read_server(at: Field) -> Server:
         raise at["hosts"].bad("server config must contain at least one host")
     if server.protocol.tls and server.tls is None:
         raise at["tls"].bad("server must have TLS settings for HTTPS/TLS protocols")
-    if server.protocol.http and server.tls is not None and (server.tls.mode != "PASSTHROUGH"):
-        raise at["tls"].bad("server cannot have TLS settings for plain text HTTP ports")
+    _check_tls(server, at["tls"])
     return server
+
+
+def _check_tls(server: Server, at: Field) -> None:
+    """Plain HTTP may be sent on to HTTPS; nothing else may have TLS whose protocol is not of it."""
+    if server.tls is None or server.protocol.tls:
+        return
+    if not server.protocol.http:
+        raise at.bad("server cannot have TLS settings for non HTTPS/TLS ports: write protocol TLS")
+    files = server.tls.certificate or server.tls.private_key or server.tls.ca_certificates
+    if server.tls.mode != "PASSTHROUGH" or files:
+        raise at.bad("server cannot have TLS settings for plain text HTTP ports")
 
 
 def _read_host(at: Field) -> str:
@@ -113,15 +125,16 @@ def _read_tls(at: Field) -> ServerTls | None:
         certificate=at["serverCertificate"].text(""),
         private_key=at["privateKey"].text(""),
         ca_certificates=at["caCertificates"].text(""),
+        credentials=at["credentialNames"].texts() or tuple(filter(None, (at["credentialName"].text(""),))),
         subject_alt_names=at["subjectAltNames"].texts(),
         oldest=at["minProtocolVersion"].choice(_VERSIONS, "TLS_AUTO"),
         newest=at["maxProtocolVersion"].choice(_VERSIONS, "TLS_AUTO"),
         ciphers=at["cipherSuites"].texts(),
     )
-    if "credentialName" in at:
-        raise at["credentialName"].bad(
-            "credentials in Secrets are not served here: name files of the proxy's host"
-        )
+    if tls.mode == "ISTIO_MUTUAL" and tls.credentials:
+        raise at.bad("ISTIO_MUTUAL TLS cannot have associated credentialName: the mesh's own is used")
+    if tls.credentials:
+        return tls
     if tls.mode in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL") and not (tls.certificate and tls.private_key):
         raise at.bad(f"{tls.mode} TLS requires a server certificate and a private key")
     if tls.mode in ("MUTUAL", "OPTIONAL_MUTUAL") and not tls.ca_certificates:

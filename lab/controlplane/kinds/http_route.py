@@ -18,15 +18,10 @@ from lab.controlplane.kinds.destination import (
     read_weight,
 )
 from lab.controlplane.kinds.document import Field
-from lab.controlplane.kinds.http_match import HttpMatch, StringMatch, check_regex, read_match, read_string
+from lab.controlplane.kinds.http_filters import Cors, Fault, read_cors, read_fault
+from lab.controlplane.kinds.http_match import HttpMatch, check_regex, read_match
 
 _REDIRECT_CODES: Final = (301, 302, 303, 307, 308)
-_GRPC: Final = (
-    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
-    *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
-    *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
-)
-"""gRPC's statuses, each at its number."""
 _RETRY_ON: Final = frozenset(
     [
         "5xx",
@@ -56,7 +51,8 @@ class Retries:
     per_try_timeout: float | None = None
     retry_on: str = ""
     remote_localities: bool = False
-    ignore_previous_hosts: bool = True
+    ignore_previous_hosts: bool | None = None
+    """None: unless the request belongs to one endpoint."""
     backoff: float | None = None
 
 
@@ -92,28 +88,6 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Percentages are of requests; ``None`` in place of a part: no such fault."""
-
-    delay: float | None = None
-    delay_percent: float | None = None
-    abort: int | None = None
-    """An HTTP status; None with ``abort_grpc``, a number of gRPC's."""
-    abort_grpc: int | None = None
-    abort_percent: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cors:
-    origins: tuple[StringMatch, ...] = ()
-    methods: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    expose: tuple[str, ...] = ()
-    max_age: float | None = None
-    credentials: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRoute:
     """One of ``route``, ``redirect``, ``direct_response`` is set."""
 
@@ -146,8 +120,8 @@ def read_http_route(at: Field) -> HttpRoute | None:
         timeout=at["timeout"].duration(),
         retries=_read_retries(at["retries"]),
         mirrors=tuple(_read_mirrors(at)),
-        fault=_read_fault(at["fault"]),
-        cors=_read_cors(at["corsPolicy"]),
+        fault=read_fault(at["fault"]),
+        cors=read_cors(at["corsPolicy"]),
         headers=read_headers(at["headers"]),
     )
     _check(route, at)
@@ -163,6 +137,14 @@ def _check(route: HttpRoute, at: Field) -> None:
     elif not route.route:
         raise at["route"].bad("HTTP route, redirect or direct_response is required")
     check_weights(route.route, at["route"])
+    _check_authority(route, at)
+
+
+def _check_authority(route: HttpRoute, at: Field) -> None:
+    request = route.headers.request
+    said = [each for each in (*request.set, *request.add) if each.lower() in ("host", ":authority")]
+    if len(said) + bool(route.rewrite and route.rewrite.authority) > 1:
+        raise at.bad("authority header cannot be set multiple times: write it once")
 
 
 def _read_weighted(at: Field) -> WeightedDestination:
@@ -230,12 +212,13 @@ def _read_retries(at: Field) -> Retries | None:
     for each in filter(None, retry_on.split(",")):
         if each not in _RETRY_ON and not (each.isdigit() and 100 <= int(each) <= 599):
             raise at["retryOn"].bad(f"{each!r} is not a valid retryOn policy")
+    previous = at["retryIgnorePreviousHosts"]
     return Retries(
         attempts=at["attempts"].number(0),
         per_try_timeout=at["perTryTimeout"].duration(),
         retry_on=retry_on,
         remote_localities=at["retryRemoteLocalities"].flag(False),
-        ignore_previous_hosts=at["retryIgnorePreviousHosts"].flag(True),
+        ignore_previous_hosts=None if previous.absent else previous.flag(True),
         backoff=at["backoff"].duration(),
     )
 
@@ -252,34 +235,3 @@ def _read_mirrors(at: Field) -> list[Mirror]:
         percent = each["percentage"]["value"].fraction(most=100)
         found.append(Mirror(destination=read_destination(each["destination"]), percent=percent))
     return found
-
-
-def _read_fault(at: Field) -> Fault | None:
-    if at.absent:
-        return None
-    delay, abort = at["delay"], at["abort"]
-    if delay.absent and abort.absent:
-        raise at.bad("HTTP fault injection must have an abort and/or a delay")
-    grpc = abort["grpcStatus"]
-    status = None if abort.absent or not grpc.absent else abort["httpStatus"].number(least=200, most=600)
-    return Fault(
-        delay=delay["fixedDelay"].duration(),
-        delay_percent=None if delay.absent else delay["percentage"]["value"].fraction(most=100),
-        abort=status,
-        abort_grpc=None if grpc.absent else _GRPC.index(grpc.choice(_GRPC)),
-        abort_percent=None if abort.absent else abort["percentage"]["value"].fraction(most=100),
-    )
-
-
-def _read_cors(at: Field) -> Cors | None:
-    if at.absent:
-        return None
-    credentials = at["allowCredentials"]
-    return Cors(
-        origins=tuple(each for each in map(read_string, at["allowOrigins"]) if each is not None),
-        methods=at["allowMethods"].texts(),
-        headers=at["allowHeaders"].texts(),
-        expose=at["exposeHeaders"].texts(),
-        max_age=at["maxAge"].duration(),
-        credentials=None if credentials.absent else credentials.flag(False),
-    )

@@ -6,11 +6,15 @@ Owns:      the line for each. Kinds and fields that nobody reads at all are told
 import ipaddress
 from collections.abc import Iterator
 
+from lab.controlplane.kinds.destination_rule import DestinationRule
+from lab.controlplane.kinds.gateway import Gateway
 from lab.controlplane.kinds.kubernetes import ConfigMap
 from lab.controlplane.kinds.kubernetes_service import KubernetesService
 from lab.controlplane.kinds.service_entry import ServiceEntry
 from lab.controlplane.kinds.workload import Workload, WorkloadEntry, WorkloadGroup
 
+_MESHS_OWN = "builtin://"
+"""In place of a Secret's name: the certificate of the mesh."""
 _NO_NETWORKS = ("", "networks: {}", "{}")
 
 
@@ -25,6 +29,13 @@ def limits(resource: object) -> Iterator[str]:
             yield from _network("spec.network", spec)
         case WorkloadGroup(template=template):
             yield from _network("spec.template.network", template)
+        case Gateway(servers=servers):
+            for index, server in enumerate(servers):
+                for name in server.tls.credentials if server.tls else ():
+                    yield from _secret(f"spec.servers[{index}].tls.credentialName", name)
+        case DestinationRule():
+            for name in _credentials(resource):
+                yield from _secret("tls.credentialName", name)
         case ServiceEntry(endpoints=endpoints):
             for index, each in enumerate(endpoints):
                 yield from _network(f"spec.endpoints[{index}].network", each)
@@ -35,6 +46,18 @@ def limits(resource: object) -> Iterator[str]:
 def _network(field: str, workload: Workload) -> Iterator[str]:
     if workload.network:
         yield f"{field} is {workload.network!r}: there is one network here, every address is told"
+
+
+def _credentials(rule: DestinationRule) -> Iterator[str]:
+    for policy in (rule.policy, *(each.policy for each in rule.subsets)):
+        for each in (policy, *policy.ports.values()) if policy else ():
+            if each.tls and each.tls.credential:
+                yield each.tls.credential
+
+
+def _secret(field: str, name: str) -> Iterator[str]:
+    if not name.startswith(_MESHS_OWN):
+        yield f"{field} is {name!r}: proxies ask for the Secret, and nobody here has it: name files of theirs"
 
 
 def _family(address: str) -> int:

@@ -14,14 +14,14 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from lab.controlplane.kinds.destination_rule import (
     ClientTls,
     ConnectionPool,
-    ConsistentHash,
-    LoadBalancer,
     OutlierDetection,
     TrafficPolicy,
 )
+from lab.controlplane.kinds.load_balancer import ConsistentHash, LoadBalancer
 from lab.controlplane.kinds.service_entry import Resolution, ServicePort
 from lab.controlplane.snapshot import names, tls
 from lab.controlplane.snapshot.authentication import DISABLE
+from lab.controlplane.snapshot.locality import weighted
 from lab.controlplane.snapshot.packing import seconds
 from lab.controlplane.snapshot.view import Seen, View
 from lab.controlplane.workloads import DISABLED
@@ -56,6 +56,8 @@ def govern(cluster: Cluster, options: HttpProtocolOptions, wanted: Wanted) -> No
         options.explicit_http_config.http2_protocol_options.SetInParent()
     if policy.outlier:
         _eject(cluster, policy.outlier)
+    if weighted(policy):
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     _balance(cluster, policy.load_balancer)
     _secure(cluster, options, wanted)
 
@@ -196,6 +198,10 @@ def _secure(cluster: Cluster, options: HttpProtocolOptions, wanted: Wanted) -> N
 def _with_files(
     cluster: Cluster, options: HttpProtocolOptions, wanted: Wanted, asked: ClientTls, *, http2: bool
 ) -> None:
+    cluster.metadata.filter_metadata["istio"].update({"alpn_override": "false"})
+    rule = wanted.seen.rule
+    if asked.credential and not wanted.view.router and rule and rule.selector is None:
+        return  # every sidecar would wait for a Secret that few may read
     peers = list(asked.subject_alt_names)
     if not peers and not wanted.seen.service.kubernetes:
         peers = _peers(wanted)
@@ -204,7 +210,6 @@ def _with_files(
         options.upstream_http_protocol_options.auto_sni = True
         if not asked.subject_alt_names and not asked.skip_verify:
             options.upstream_http_protocol_options.auto_san_validation = True
-    cluster.metadata.filter_metadata["istio"].update({"alpn_override": "false"})
 
 
 def _both_can(wanted: Wanted) -> bool:

@@ -8,9 +8,9 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
 from lab.controlplane.kinds.destination_rule import Subset
 from lab.controlplane.kinds.service_entry import UNIX, Resolution, ServicePort
-from lab.controlplane.proxy import Locality
 from lab.controlplane.snapshot import names
 from lab.controlplane.snapshot.authentication import DISABLE
+from lab.controlplane.snapshot.locality import arrange
 from lab.controlplane.snapshot.packing import struct
 from lab.controlplane.snapshot.rules import of_subset
 from lab.controlplane.snapshot.view import Seen, View
@@ -59,8 +59,7 @@ def assignment(
             for locality in sorted(by_locality)
         ],
     )
-    if of_subset(seen.rule, subset, port.number).outlier:
-        _fail_over(made, view.proxy.locality)
+    arrange(made, of_subset(seen.rule, subset, port.number), view.proxy.locality)
     return made
 
 
@@ -106,20 +105,6 @@ def _address(instance: Instance, port: int) -> address_pb2.Address:
 def _locality(text: str) -> base_pb2.Locality:
     region, zone, sub_zone = [*text.split("/"), "", ""][:3]
     return base_pb2.Locality(region=region, zone=zone, sub_zone=sub_zone)
-
-
-def _fail_over(made: endpoint_pb2.ClusterLoadAssignment, own: Locality) -> None:
-    """Where failing endpoints are noticed, those nearer to the proxy are used first. Envoy wants no gap
-    between priorities."""
-    distances = [_distance(each.locality, own) for each in made.endpoints]
-    ranks = {distance: rank for rank, distance in enumerate(sorted(set(distances)))}
-    for group, distance in zip(made.endpoints, distances, strict=True):
-        group.priority = ranks[distance]
-
-
-def _distance(locality: base_pb2.Locality, own: Locality) -> int:
-    pairs = ((locality.region, own.region), (locality.zone, own.zone), (locality.sub_zone, own.sub_zone))
-    return next((3 - depth for depth, (theirs, ours) in enumerate(pairs) if theirs != ours), 0)
 
 
 def _workload(instance: Instance, cluster_id: str) -> str:

@@ -8,7 +8,7 @@ from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from google.protobuf import any_pb2
 
-from lab.controlplane.kinds.http_route import Cors, Fault
+from lab.controlplane.kinds.http_filters import Cors, Fault
 from lab.controlplane.snapshot.packing import pack, percent, seconds
 from lab.controlplane.snapshot.route_match import string_matcher
 
@@ -45,7 +45,7 @@ def _cors(cors: Cors) -> cors_pb2.CorsPolicy:
         allow_methods=",".join(cors.methods),
         allow_headers=",".join(cors.headers),
         expose_headers=",".join(cors.expose),
-        forward_not_matching_preflights={"value": True},
+        forward_not_matching_preflights={"value": cors.forward_preflights},
         max_age="" if cors.max_age is None else str(int(cors.max_age)),
     )
     made.filter_enabled.default_value.CopyFrom(percent(None))

@@ -15,9 +15,10 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 
 from lab.controlplane.kinds.destination import Destination, HeaderChanges, Headers
-from lab.controlplane.kinds.destination_rule import ConsistentHash
+from lab.controlplane.kinds.destination_rule import TrafficPolicy
 from lab.controlplane.kinds.http_match import HttpMatch
 from lab.controlplane.kinds.http_route import HttpRoute, Mirror, Redirect, Rewrite
+from lab.controlplane.kinds.load_balancer import ConsistentHash
 from lab.controlplane.kinds.service_entry import ServicePort
 from lab.controlplane.kinds.virtual_service import VirtualService
 from lab.controlplane.snapshot import names
@@ -26,7 +27,7 @@ from lab.controlplane.snapshot.metadata import configured_by
 from lab.controlplane.snapshot.packing import percent, seconds
 from lab.controlplane.snapshot.retries import retry_policy
 from lab.controlplane.snapshot.route_match import route_match, takes_every_request
-from lab.controlplane.snapshot.rules import of_port, of_subset
+from lab.controlplane.snapshot.rules import of_port
 from lab.controlplane.snapshot.view import Seen, View
 
 DEFAULT: str = "default"
@@ -73,11 +74,7 @@ def governed(asked: Asked, service: VirtualService) -> list[Route]:
 def plain(view: View, seen: Seen, port: ServicePort) -> Route:
     """Without a VirtualService."""
     action = RouteAction(cluster=names.outbound(port.number, seen.host))
-    policy = seen.rule.policy if seen.rule else None
-    for each in (of_port(policy, port.number), policy):
-        if each and each.load_balancer and each.load_balancer.hash:
-            _hash(action, each.load_balancer.hash)
-            break
+    _hash(action, _first_hash(seen.rule.policy if seen.rule else None, port.number))
     _time(action, None)
     action.retry_policy.CopyFrom(retry_policy(None, hashed=False))
     route = Route(name=DEFAULT, match=route_match(None), route=action)
@@ -238,9 +235,16 @@ def _hash_of(asked: Asked, to: Destination) -> ConsistentHash | None:
     seen = asked.view.by_host.get(to.host)
     if seen is None or seen.rule is None:
         return None
-    subset = next((each for each in seen.rule.subsets if each.name == to.subset), None)
-    balancer = of_subset(seen.rule, subset, to.port).load_balancer
-    return balancer.hash if balancer else None
+    subset = next((each.policy for each in seen.rule.subsets if each.name == to.subset), None)
+    return _first_hash(subset, to.port) or _first_hash(seen.rule.policy, to.port)
+
+
+def _first_hash(policy: TrafficPolicy | None, port: int) -> ConsistentHash | None:
+    """A port's own settings that hash nothing leave the hash of the whole policy, unlike in its clusters."""
+    for each in (of_port(policy, port), policy):
+        if each and each.load_balancer and each.load_balancer.hash:
+            return each.load_balancer.hash
+    return None
 
 
 def _hash(action: RouteAction, hash_: ConsistentHash | None) -> bool:

@@ -76,7 +76,8 @@ class _Side:
 def _extend(chain: FilterChain, side: _Side) -> None:
     """The last filter of a chain is what serves: HTTP, or bytes."""
     last = chain.filters[-1]
-    before = [Filter(name=_METADATA, typed_config=_exchange())] if side.inbound else []
+    exchanges = side.inbound or (last.name == _TCP and _ends_mesh_tls(chain))
+    before = [Filter(name=_METADATA, typed_config=_exchange())] if exchanges else []
     if last.name == _MANAGER:
         _extend_http(last, side)
     elif last.name == _TCP:
@@ -107,12 +108,18 @@ def _take(chain: FilterChain, side: _Side) -> None:
         return
     context = DownstreamTlsContext.FromString(chain.transport_socket.typed_config.value)
     offered = context.common_tls_context.alpn_protocols
-    if MESH_TCP in offered:  # a router's, where it takes the mesh's TLS
+    if _ends_mesh_tls(chain):
         offered.remove(MESH_TCP)
     elif side.router:
         return
     offered.insert(0, PEER_EXCHANGE)
     chain.transport_socket.typed_config.CopyFrom(pack(context))
+
+
+def _ends_mesh_tls(chain: FilterChain) -> bool:
+    """Of a router, for bytes alone."""
+    context = DownstreamTlsContext.FromString(chain.transport_socket.typed_config.value)
+    return MESH_TCP in context.common_tls_context.alpn_protocols
 
 
 def _offer(socket: base_pb2.TransportSocket) -> None:

@@ -20,10 +20,15 @@ _PRIORITY_ATTEMPTS: Final = 2
 
 
 def retry_policy(retries: Retries | None, *, hashed: bool) -> RetryPolicy:
-    """``hashed``: the request belongs to one endpoint, so that no other one is looked for."""
-    policy = RetryPolicy(retry_on=_RETRY_ON, num_retries={"value": _ATTEMPTS})
-    if not hashed and (retries is None or retries.ignore_previous_hosts):
-        policy.host_selection_retry_max_attempts = _OTHER_HOST_ATTEMPTS
+    """``hashed``: the request belongs to one endpoint, so that no other one is looked for unless a document
+    says so."""
+    policy = RetryPolicy(
+        retry_on=_RETRY_ON,
+        num_retries={"value": _ATTEMPTS},
+        host_selection_retry_max_attempts=_OTHER_HOST_ATTEMPTS,
+    )
+    said = retries.ignore_previous_hosts if retries else None
+    if not hashed if said is None else said:
         policy.retry_host_predicate.add(
             name="envoy.retry_host_predicates.previous_hosts",
             typed_config=pack(previous_hosts_pb2.PreviousHostsPredicate()),
@@ -45,11 +50,12 @@ def retry_policy(retries: Retries | None, *, hashed: bool) -> RetryPolicy:
 
 
 def _reasons(policy: RetryPolicy, written: str) -> None:
-    """Numbers among the reasons are status codes, and then that reason stands for them."""
+    """Numbers among the reasons are status codes, and then that reason stands for them: behind a comma even
+    where it is the only one, as istiod writes it."""
     reasons = [each for each in written.split(",") if each]
     codes = [int(each) for each in reasons if each.isdigit()]
     named = [each for each in reasons if not each.isdigit()]
-    if codes and _STATUS_CODES not in named:
-        named.append(_STATUS_CODES)
     policy.retry_on = ",".join(named)
+    if codes and _STATUS_CODES not in named:
+        policy.retry_on += f",{_STATUS_CODES}"
     policy.retriable_status_codes.extend(codes)

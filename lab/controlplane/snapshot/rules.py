@@ -26,40 +26,53 @@ NO_POLICY: Final = TrafficPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Of one world."""
+    """Of one world. Each by namespace."""
 
-    by_namespace: Mapping[str, _ByHost]
+    every: Mapping[str, _ByHost]
+    private: Mapping[str, _ByHost]
+    """Those that are shown to their own namespace alone."""
+    exported: Mapping[str, _ByHost]
     root_namespace: str
 
     @classmethod
     def of(cls, world: World, mesh: Mesh) -> "Rules":
-        found: defaultdict[str, _ByHost] = defaultdict(dict)
+        every: defaultdict[str, _ByHost] = defaultdict(dict)
+        private: defaultdict[str, _ByHost] = defaultdict(dict)
+        exported: defaultdict[str, _ByHost] = defaultdict(dict)
         for rule in sorted(world.all(DestinationRule), key=_age):
-            host = absolute(rule.host, rule.metadata.namespace, mesh.dns_domain)
-            _merge(found[rule.metadata.namespace].setdefault(host, []), rule)
-        return cls(dict(found), mesh.root_namespace)
+            namespace = rule.metadata.namespace
+            host = absolute(rule.host, namespace, mesh.dns_domain)
+            for found in (every, private if rule.export_to == (".",) else exported):
+                _merge(found[namespace].setdefault(host, []), rule)
+        return cls(dict(every), dict(private), dict(exported), mesh.root_namespace)
 
     def inbound(self, service: Service, proxy: Proxy) -> DestinationRule | None:
         """For what arrives: rules for chosen workloads do not count."""
         return self.outbound(service, replace(proxy, labels={}))
 
     def outbound(self, service: Service, proxy: Proxy) -> DestinationRule | None:
-        """The client's namespace is asked first, then the service's, then the root namespace."""
-        for namespace in dict.fromkeys((proxy.namespace, service.namespace, self.root_namespace)):
-            rules = self._for_host(namespace, service.host)
+        """The client's namespace is asked first, then the service's, then the root namespace. Of a client in
+        the root namespace, as gateways are, only private rules come before the service's: the others there
+        are meant for the whole mesh."""
+        root = self.root_namespace
+        own = (self.private if proxy.namespace == root else self.every).get(proxy.namespace, {})
+        found = _for_host(own, service.host)
+        if found:
+            return _chosen(found, proxy, own=True)
+        for namespace in (service.namespace, root):
             shown = [
-                each for each in rules if shown_to(each.export_to, own=namespace, namespace=proxy.namespace)
+                each
+                for each in _for_host(self.exported.get(namespace, {}), service.host)
+                if shown_to(each.export_to, own=namespace, namespace=proxy.namespace)
             ]
-            if namespace == proxy.namespace:
-                shown = rules
             if shown:
                 return _chosen(shown, proxy, own=namespace == proxy.namespace)
         return None
 
-    def _for_host(self, namespace: str, host: str) -> list[DestinationRule]:
-        by_host = self.by_namespace.get(namespace, {})
-        found = host if host in by_host else closest(host, by_host)
-        return by_host[found] if found else []
+
+def _for_host(by_host: _ByHost, host: str) -> list[DestinationRule]:
+    found = host if host in by_host else closest(host, by_host)
+    return by_host[found] if found else []
 
 
 def _age(rule: DestinationRule) -> tuple[str, str, str]:

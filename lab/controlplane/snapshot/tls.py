@@ -27,6 +27,11 @@ MESH_TCP: Final = "istio"
 MESH_HTTP: Final = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 """What it offers for HTTP, when it has Istio's filter that says so."""
 
+_BUILTIN: Final = "builtin://"
+"""As the name of a Secret: the mesh's own certificate."""
+_SECRET: Final = "kubernetes://"
+_ROOT_OF_SECRET: Final = "-cacert"
+
 _SYSTEM_ROOTS: Final = "system"
 """In place of a file: the roots the host trusts."""
 
@@ -72,16 +77,19 @@ def with_mesh_identity(*, sni: str, peers: Iterable[str], http2: bool) -> base_p
 
 def with_files(tls: ClientTls, *, peers: Iterable[str], http2: bool) -> base_pb2.TransportSocket:
     """What a DestinationRule names: the agent beside the proxy reads the files and hands them over, so that
-    new ones count without a restart."""
+    new ones count without a restart; or a Secret, which the control plane would."""
     common = tls_pb2.CommonTlsContext(tls_params=_versions(), alpn_protocols=("h2",) if http2 else ())
     if tls.mode == "MUTUAL":
-        name = f"file-cert:{tls.client_certificate}~{tls.private_key}"
-        common.tls_certificate_sds_secret_configs.append(_secret(name, at_once=False))
+        file = f"file-cert:{tls.client_certificate}~{tls.private_key}"
+        common.tls_certificate_sds_secret_configs.append(
+            _kept(tls.credential) if tls.credential else _secret(file, at_once=False)
+        )
     if tls.skip_verify:
         common.validation_context.SetInParent()
     else:
+        roots = f"file-root:{tls.ca_certificates or _SYSTEM_ROOTS}"
         common.combined_validation_context.CopyFrom(
-            _validation(f"file-root:{tls.ca_certificates or _SYSTEM_ROOTS}", _exact(peers), at_once=False)
+            _validation(_root(tls.credential) if tls.credential else _secret(roots, at_once=False), peers)
         )
     return _upstream(tls_pb2.UpstreamTlsContext(common_tls_context=common, sni=tls.sni))
 
@@ -95,7 +103,7 @@ def termination(trust_domain: str) -> base_pb2.TransportSocket:
 
 
 def gateway_termination(tls: ServerTls, *, http: bool) -> base_pb2.TransportSocket:
-    """At a router: its own certificate from files, or the mesh's."""
+    """At a router: its own certificate from files or a Secret, or the mesh's."""
     demands = tls.mode in ("MUTUAL", "ISTIO_MUTUAL")
     if tls.mode == "ISTIO_MUTUAL":
         alpn = _PEER_PROTOCOLS if http else (MESH_TCP, *_PEER_PROTOCOLS)
@@ -103,13 +111,17 @@ def gateway_termination(tls: ServerTls, *, http: bool) -> base_pb2.TransportSock
         common.ClearField("tls_params")
         return _downstream(common, demands=demands)
     common = tls_pb2.CommonTlsContext(alpn_protocols=_PEER_PROTOCOLS)
-    common.tls_certificate_sds_secret_configs.append(
-        _secret(f"file-cert:{tls.certificate}~{tls.private_key}", at_once=False)
-    )
+    root = _secret(f"file-root:{tls.ca_certificates}", at_once=False)
+    if tls.credentials:
+        common.tls_certificate_sds_secret_configs.extend(map(_kept, tls.credentials))
+        root = _root(tls.credentials[0])
+    else:
+        file = f"file-cert:{tls.certificate}~{tls.private_key}"
+        common.tls_certificate_sds_secret_configs.append(_secret(file, at_once=False))
     if demands or tls.mode == "OPTIONAL_MUTUAL":
-        common.combined_validation_context.CopyFrom(
-            _validation(f"file-root:{tls.ca_certificates}", _exact(tls.subject_alt_names), at_once=False)
-        )
+        common.combined_validation_context.CopyFrom(_validation(root, tls.subject_alt_names))
+    elif tls.credentials and tls.subject_alt_names:
+        common.validation_context.match_subject_alt_names.extend(_exact(tls.subject_alt_names))
     if tls.oldest != "TLS_AUTO":
         common.tls_params.tls_minimum_protocol_version = _version(tls.oldest)
     if tls.newest != "TLS_AUTO":
@@ -151,18 +163,39 @@ def _common(accepted: list[string_pb2.StringMatcher], *, alpn: tuple[str, ...]) 
         tls_params=_versions(),
         alpn_protocols=alpn,
         tls_certificate_sds_secret_configs=[_secret(_CERTIFICATE)],
-        combined_validation_context=_validation(_ROOT, accepted),
+        combined_validation_context=_combined(_secret(_ROOT), accepted),
     )
 
 
 def _validation(
-    root: str, accepted: list[string_pb2.StringMatcher], *, at_once: bool = True
+    root: secret_pb2.SdsSecretConfig, names: Iterable[str]
+) -> tls_pb2.CommonTlsContext.CombinedCertificateValidationContext:
+    return _combined(root, _exact(names))
+
+
+def _combined(
+    root: secret_pb2.SdsSecretConfig, accepted: list[string_pb2.StringMatcher]
 ) -> tls_pb2.CommonTlsContext.CombinedCertificateValidationContext:
     # match_subject_alt_names is deprecated in Envoy's API and still what istiod writes and Envoy obeys.
     return tls_pb2.CommonTlsContext.CombinedCertificateValidationContext(
         default_validation_context=common_pb2.CertificateValidationContext(match_subject_alt_names=accepted),
-        validation_context_sds_secret_config=_secret(root, at_once=at_once),
+        validation_context_sds_secret_config=root,
     )
+
+
+def _root(name: str) -> secret_pb2.SdsSecretConfig:
+    return _kept(f"{name}{_ROOT_OF_SECRET}")
+
+
+def _kept(name: str) -> secret_pb2.SdsSecretConfig:
+    """A Secret of Kubernetes, which a proxy asks its control plane for. It may be missing: nothing waits for
+    it longer than Envoy's usual time."""
+    if name.startswith(_BUILTIN):
+        return _secret(_ROOT if name.endswith(_ROOT_OF_SECRET) else _CERTIFICATE)
+    source = config_source_pb2.ConfigSource(
+        ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
+    )
+    return secret_pb2.SdsSecretConfig(name=name if "://" in name else f"{_SECRET}{name}", sds_config=source)
 
 
 def _secret(name: str, *, at_once: bool = True) -> secret_pb2.SdsSecretConfig:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lab.controlplane.proxy import Proxy
 from tests.unit.lab import story
 from tests.unit.lab.recorded import Json
 from tests.unit.lab.served import cluster, endpoints, entry, rule
@@ -156,3 +157,26 @@ def test_a_rule_for_a_wildcard_counts_where_no_closer_one_does() -> None:
     snapshot = story.told(story.CLIENT, STATIC, other, wide, close)
     assert "lb_policy" not in cluster(snapshot, A)
     assert cluster(snapshot, "outbound|80||b.test")["lb_policy"] == "RANDOM"
+
+
+def test_in_the_root_namespace_the_rules_for_the_whole_mesh_come_after_the_services_own() -> None:
+    """istio/istio: pilot/pkg/model/push_context.go, destinationRule: gateways live in the root namespace."""
+    document = entry("a.test", "80/HTTP", namespace="shop", endpoints=[{"address": "10.1.0.1"}])
+    gateway = Proxy.parse(story.node(ip="192.168.0.80", name="front", NAMESPACE="istio-system"))
+
+    def policy(namespace: str, how: str, host: str, **spec: Any) -> str:
+        balancing = {"loadBalancer": {"simple": how}}
+        return rule(
+            host, name=how.lower().replace("_", "-"), namespace=namespace, trafficPolicy=balancing, **spec
+        )
+
+    whole = policy("istio-system", "RANDOM", "*.test")
+    own = policy("shop", "PASSTHROUGH", "a.test")
+    assert cluster(story.told(gateway, document, whole), A)["lb_policy"] == "RANDOM"
+    assert cluster(story.told(gateway, document, whole, own), A)["type"] == "ORIGINAL_DST"
+    private = policy("istio-system", "ROUND_ROBIN", "a.test", exportTo=["."])
+    assert "lb_policy" not in cluster(story.told(gateway, document, whole, own, private), A)
+    # A private rule of elsewhere hides no wider one that is shown.
+    hidden = policy("shop", "RANDOM", "a.test", exportTo=["."])
+    wide = policy("shop", "PASSTHROUGH", "*.test")
+    assert cluster(story.told(story.CLIENT, document, hidden, wide), A)["type"] == "ORIGINAL_DST"

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from lab.controlplane import type_urls
+from lab.controlplane.mesh import Mesh
 from lab.controlplane.proxy import Proxy
 from lab.controlplane.snapshot import Snapshot
 from tests.unit.lab import story
@@ -146,3 +149,28 @@ def test_a_router_is_no_workload_of_the_mesh_otherwise() -> None:
     snapshot = told(gateway(server("8080/HTTP", "*")))
     assert "virtualInbound" not in snapshot.of(type_urls.LISTENER)
     assert [each for each in snapshot.of(type_urls.CLUSTER) if each.startswith(("inbound", "Pass"))] == []
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "MONGO", "MYSQL", "REDIS"])
+def test_any_protocol_of_bytes_may_be_opened(protocol: str) -> None:
+    """istio/istio: pkg/config/validation/validation.go, validateServerPort."""
+    tcp = [{"route": [to("a.test", port={"number": 80})]}]
+    snapshot = told(gateway(server(f"9000/{protocol}", "*")), bound("a.test", tcp=tcp))
+    assert listener(snapshot, "0.0.0.0_9000") == ["all -> outbound|80||a.test"]
+
+
+def test_who_ends_the_meshs_tls_for_bytes_exchanges_metadata_first() -> None:
+    """istio/istio: core/gateway.go, buildGatewayNetworkFiltersFromTCPRoutes (includeMx for ISTIO_MUTUAL)."""
+    tcp = [{"route": [to("a.test", port={"number": 80})]}]
+    documents = (
+        gateway(server("9443/TLS", "a.test", mode="ISTIO_MUTUAL")),
+        bound("a.test", tcp=tcp),
+        entry("a.test", "80/HTTP"),
+    )
+    snapshot = story.told(router(), *documents, mesh=Mesh(istio_filters=True))
+    (chain,) = said(snapshot, type_urls.LISTENER, "0.0.0.0_9443")["filter_chains"]
+    assert [each["name"] for each in chain["filters"]] == [
+        "istio.metadata_exchange",
+        "istio.stats",
+        "envoy.filters.network.tcp_proxy",
+    ]

@@ -14,6 +14,10 @@ SECURITY = "security.istio.io/v1"
 TLS = {"number": 443, "name": "https", "protocol": "HTTPS"}
 
 
+def gateway(tls: dict[str, str]) -> str:
+    return resource("Gateway", "a", {"servers": [{"port": TLS, "hosts": ["*"], "tls": tls}]})
+
+
 def balanced(**setting: object) -> str:
     return rule("a.example", trafficPolicy={"loadBalancer": {"localityLbSetting": setting}})
 
@@ -33,8 +37,15 @@ def balanced(**setting: object) -> str:
             virtual_service("a.example", http=[{"delegate": {"name": "b"}}]),
             "spec.http[0].delegate is not served",
         ),
-        (balanced(distribute=[{"from": "a/*", "to": {"a/*": 100}}]), "localityLbSetting is not served"),
-        (balanced(failover=[{"from": "a", "to": "b"}]), "localityLbSetting is not served"),
+        (balanced(failoverPriority=["topology.istio.io/network"]), "failoverPriority is not served"),
+        (
+            gateway({"mode": "SIMPLE", "credentialName": "b"}),
+            "spec.servers[0].tls.credentialName is 'b': proxies ask for the Secret, and nobody here has it",
+        ),
+        (
+            rule("a.example", trafficPolicy={"tls": {"mode": "SIMPLE", "credentialName": "b"}}),
+            "tls.credentialName is 'b': proxies ask for the Secret",
+        ),
         (
             service("a", {"port": 80}, type="ExternalName", externalName="b.example"),
             "nothing is made of an alias",
@@ -78,30 +89,7 @@ def test_what_is_accepted_and_not_modelled_is_a_warning(document: str, told: str
 @pytest.mark.parametrize(
     ("document", "told"),
     [
-        (
-            resource(
-                "Gateway",
-                "a",
-                {
-                    "servers": [
-                        {"port": TLS, "hosts": ["*"], "tls": {"mode": "SIMPLE", "credentialName": "b"}}
-                    ]
-                },
-            ),
-            "credentials in Secrets are not served here",
-        ),
-        (
-            resource(
-                "Gateway",
-                "a",
-                {"servers": [{"port": TLS, "hosts": ["*"], "tls": {"mode": "AUTO_PASSTHROUGH"}}]},
-            ),
-            "is 'AUTO_PASSTHROUGH': write one of",
-        ),
-        (
-            rule("a.example", trafficPolicy={"tls": {"mode": "SIMPLE", "credentialName": "b"}}),
-            "credentials in Secrets",
-        ),
+        (gateway({"mode": "AUTO_PASSTHROUGH"}), "is 'AUTO_PASSTHROUGH': write one of"),
         (
             entry("a.example", "80/HTTP", resolution="DYNAMIC_DNS"),
             "spec.resolution is 'DYNAMIC_DNS': write one of",
@@ -118,6 +106,8 @@ def test_what_everybody_writes_is_no_warning() -> None:
         resource("WorkloadGroup", "a", {"template": {"network": "", "serviceAccount": "vm"}}),
         service("a", {"port": 80}, clusterIP="10.8.8.8", clusterIPs=["10.8.8.8"]),
         entry("a.example", "80/HTTP", endpoints=[{"address": "10.1.1.1"}], addresses=["10.9.9.9"]),
+        gateway({"mode": "SIMPLE", "credentialName": "builtin://"}),
+        balanced(distribute=[{"from": "a/*", "to": {"a/*": 100}}]),
     ):
         assert read(document, file="mesh.yaml").warnings == ()
 

@@ -73,8 +73,8 @@ GATEWAYS = [
     ),
     (gateway(SERVER, SERVER), "spec.servers[1].port.name is 'http': port names in servers must be unique"),
     (
-        gateway({**SERVER, "port": {**PORT, "protocol": "UDP"}}),
-        "spec.servers[0].port.protocol is 'UDP': invalid protocol",
+        gateway({**SERVER, "port": {**PORT, "protocol": "SMTP"}}),
+        "spec.servers[0].port.protocol is 'SMTP': invalid protocol",
     ),
     (
         gateway({**SERVER, "port": {**PORT, "protocol": "HTTPS"}}),
@@ -91,6 +91,10 @@ GATEWAYS = [
     (
         gateway({**SERVER, "hosts": ["/a.test"]}),
         "spec.servers[0].hosts[0] is '/a.test': write HOST or NAMESPACE/HOST",
+    ),
+    (
+        gateway({"port": {**PORT, "protocol": "TCP"}, "hosts": ["*"], "tls": {"mode": "PASSTHROUGH"}}),
+        "spec.servers[0].tls is {'mode': 'PASSTHROUGH'}: server cannot have TLS settings for non",
     ),
     (gateway({**SERVER, "bind": "here"}), "spec.servers[0].bind is 'here': write an IP address"),
 ]

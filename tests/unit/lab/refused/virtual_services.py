@@ -53,6 +53,10 @@ VIRTUAL_SERVICES = [
         "spec.http[0].route is [{'destination': {'host': 'a.test'}}]: HTTP route cannot contain both",
     ),
     (
+        route(route=[TO], rewrite={"authority": "b.test"}, headers={"request": {"set": {"Host": "c.test"}}}),
+        "spec.http[0] is {'headers': {'request': {'set': {'Host': 'c.test'}}}, 'rewrite': {'authority': ",
+    ),
+    (
         route(redirect={}),
         "spec.http[0].redirect is {}: redirect must specify URI, authority, scheme, or port",
     ),
