@@ -83,6 +83,11 @@ class Life:
             self.hub.from_envoy(self.envoy, takes(give.type_url, give.nonce), NOBODY)
 
 
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "PATIENCE", 0.05)
+
+
 async def some_looks() -> None:
     for _ in range(20):
         await asyncio.sleep(LOOK)
@@ -152,10 +157,7 @@ async def test_a_machine_without_a_control_plane_is_given_it_as_soon_as_that_is_
         assert life.part.age < 60
 
 
-async def test_one_that_says_nothing_is_not_waited_for_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part, "PATIENCE", 0.05)
+async def test_one_that_says_nothing_is_not_waited_for_for_long(tmp_path: Path, short_patience: None) -> None:
     await kept(tmp_path)
     async with Life(tmp_path).running() as life:
         life.hub.open_upstream(delta=True)
@@ -163,7 +165,9 @@ async def test_one_that_says_nothing_is_not_waited_for_for_long(
         await until(lambda: life.hub.complete.value)
 
 
-async def test_one_that_goes_after_its_first_answer_is_helped_out_each_time(tmp_path: Path) -> None:
+async def test_one_that_goes_after_its_first_answer_is_helped_out_each_time(
+    tmp_path: Path, short_patience: None
+) -> None:
     await kept(tmp_path)
     aged(tmp_path, 600)
     async with Life(tmp_path).running() as life:
@@ -180,7 +184,9 @@ async def test_one_that_goes_after_its_first_answer_is_helped_out_each_time(tmp_
         assert life.hub.restored, "of listeners it has not said anything"
 
 
-async def test_what_it_did_not_say_to_the_end_does_not_make_what_was_kept_newer(tmp_path: Path) -> None:
+async def test_what_it_did_not_say_to_the_end_does_not_make_what_was_kept_newer(
+    tmp_path: Path, short_patience: None
+) -> None:
     await kept(tmp_path)
     aged(tmp_path, 600)
     before = Disk(tmp_path, {}).path.stat()
@@ -265,7 +271,7 @@ def test_an_age_reads_as_a_person_says_it(seconds: float, text: str) -> None:
 
 
 async def test_an_age_that_passes_its_limit_while_it_is_served_is_told_once_and_takes_nothing_away(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, short_patience: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     await kept(tmp_path)
     async with Life(tmp_path, max_age=3600.0).running() as life:
