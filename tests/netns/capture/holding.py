@@ -16,7 +16,7 @@ from tests.netns.capture.machine import Machine
 from vmagent.runtime.places import GATES
 from vmagent.runtime.readiness import Readiness
 
-SOON = 15.0
+SOON = 30.0
 """Seconds for anything to happen; most of it takes one."""
 
 
