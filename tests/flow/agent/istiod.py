@@ -71,7 +71,11 @@ class Port:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             peer = writer.get_extra_info("peercert") or {}
             uris = [value for kind, value in peer.get("subjectAltName", ()) if kind == "URI"]
-            behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", inner)
+            try:
+                behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", inner)
+            except ConnectionRefusedError:  # the server behind has ended
+                writer.transport.abort()
+                return
             port = str(behind_writer.get_extra_info("sockname")[1])
             self._peers[port] = "".join(uris) if self.tls else None
             self._writers.add(writer)

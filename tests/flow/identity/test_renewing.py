@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 
 from tests.authority import Authority, service_account_jwt
@@ -242,7 +243,5 @@ async def test_a_provisioned_certificate_of_other_tooling_is_shown_and_never_wri
     assert (directory / "key.pem").read_bytes() == provisioned.key_pem
 
 
-def _children() -> list[str]:
-    return [
-        line for task in Path("/proc/self/task").iterdir() for line in (task / "children").read_text().split()
-    ]
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
