@@ -25,7 +25,7 @@ deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 
 test: ## everything, as CI does, as root
 	@lab/setup/setup.sh packaging machines scripts browser
-	@lab/setup/test.sh format lint types unit package flow netns stories system
+	@lab/setup/test.sh format lint types unit package flow netns scenarios stories system
 
 test-qemu: ## the story on Debian's own kernel, emulated: some minutes, as root; not part of test
 	@lab/setup/setup.sh packaging machines qemu

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what CI runs, in three lanes, and says how many and how long: test.sh KIND...
-# Kinds: format lint types unit flow netns stories package system, and qemu, which CI does without. All of them run, also after one has failed; the exit status tells.
+# Kinds: format lint types unit flow netns scenarios stories package system, and qemu, which CI does without. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -89,9 +89,10 @@ run() {
     lint) .venv/bin/ruff check . ;;
     types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
     flow) ready_for_flow && pytest_kind flow tests/flow ;;
-    # Of the tests of namespaces those that tell stories, which take half of the time, are a kind of their own.
+    # Of the tests of namespaces those that tell stories, which take half of the time, are kinds of their own.
     netns) ready_for_netns && pytest_kind netns tests/netns --ignore=tests/netns/story --ignore=tests/netns/scenarios ;;
-    stories) ready_for_netns && pytest_kind stories tests/netns/story tests/netns/scenarios ;;
+    scenarios) ready_for_netns && pytest_kind scenarios tests/netns/scenarios ;;
+    stories) ready_for_netns && pytest_kind stories tests/netns/story ;;
     system) ready_for_system && pytest_kind system tests/system ;;
     qemu) ready_for_qemu && pytest_kind qemu tests/qemu ;;
     *) pytest_kind "$1" "tests/$1" ;;
@@ -110,7 +111,7 @@ measured() {
 # one more try on a machine that is quiet by then, and is named: it is a fault of the test or of the agent either way.
 try_again() {
   local kind=$1 failed="$LOGS/cache/$1/v/cache/lastfailed" names modules
-  [[ $kind =~ ^(package|flow|netns|stories|system)$ && $(<"$LOGS/$kind.status") == "$TESTS_FAILED" && -f $failed ]] || return
+  [[ $kind =~ ^(package|flow|netns|scenarios|stories|system)$ && $(<"$LOGS/$kind.status") == "$TESTS_FAILED" && -f $failed ]] || return
   mapfile -t names < <(.venv/bin/python -c 'import json, sys; print(*json.load(sys.stdin), sep="\n")' <"$failed")
   mapfile -t modules < <(printf '%s\n' "${names[@]%%::*}" | sort -u)
   ((${#modules[@]} <= MOST_SECOND_TRIES)) || return
@@ -130,7 +131,7 @@ report() {
     mark=FAILED
     FAILED=1
   fi
-  ROWS+=("$(printf '%-7s %-6s %7ss  %s' "$kind" "$mark" "$(<"$LOGS/$kind.seconds")" "$(grep -v '^$' "$LOGS/$kind.log" | tail -n 1)")")
+  ROWS+=("$(printf '%-9s %-6s %7ss  %s' "$kind" "$mark" "$(<"$LOGS/$kind.seconds")" "$(grep -v '^$' "$LOGS/$kind.log" | tail -n 1)")")
 }
 
 # How many tests ended in a way: pytest says so in its last line. What follows the way are logs.
@@ -154,7 +155,7 @@ rm -rf "${LOGS:?}"/*
 HERE=() NETWORKS=() STORIES=()
 for kind in "$@"; do
   case $kind in
-    types | netns) NETWORKS+=("$kind") ;;
+    types | netns | scenarios) NETWORKS+=("$kind") ;;
     stories | system) STORIES+=("$kind") ;;
     *) HERE+=("$kind") ;;
   esac
