@@ -92,7 +92,8 @@ def _headers(environment: Environment, prefix: str) -> tuple[tuple[str, str], ..
             or not (text.isascii() and text.isprintable())
             or key.endswith("-bin")
         ):
-            environment.problem(name, "not a header", f"write {prefix}NAME=VALUE in printable ASCII")
+            remedy = f"write {prefix}NAME=VALUE in printable ASCII, with a NAME that does not end in -bin"
+            environment.problem(name, "not a header", remedy)
         else:
             found.append((key, text))
     return tuple(found)

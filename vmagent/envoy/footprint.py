@@ -61,7 +61,7 @@ class Footprint:
 
     def __init__(self, config: EnvoyConfig) -> None:
         self._config = config
-        self._first = self._document(0)
+        self._digested = self._document(0)
 
     def write(self, epoch: int) -> None:
         config = self._config
@@ -81,7 +81,7 @@ class Footprint:
     def digest(self) -> str:
         """Of bootstrap, command line and environment, whatever the epoch."""
         config = self._config
-        told = hashlib.sha256(self._first)
+        told = hashlib.sha256(self._digested)
         if config.custom_config_file:
             with _named(config.custom_config_file):
                 told.update(config.custom_config_file.read_bytes())

@@ -26,8 +26,8 @@ class _Change:
 
 
 MOST_DOUBTS: Final = 4
-"""Changes of one resource whose acceptances are told apart. Who lags further behind than that is believed to
-run with the oldest of them.
+"""Changes of one resource whose acceptances are told apart. Of an Envoy that lags further behind, an
+acceptance of the oldest counts only with that of the one after it.
 """
 
 

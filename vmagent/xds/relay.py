@@ -24,7 +24,7 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
 class Relay:
-    """Serves one Envoy at a time, the one that came last."""
+    """Serves one Envoy at a time; the hub knows which."""
 
     def __init__(self, hub: Hub, socket: Path | None = None, *, epoch: str = "") -> None:
         """``socket``: where it will be served, if that is a Unix socket. ``epoch``: the header in which an

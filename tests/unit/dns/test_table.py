@@ -139,6 +139,12 @@ def test_a_name_that_really_exists_is_not_hidden_by_a_search_domain() -> None:
     assert answers(say(mesh, ask("www.google.com.corp.example"), *SEARCH))[0][2] == "2.2.2.2"
 
 
+def test_a_service_next_door_hides_a_name_outside_that_begins_like_it() -> None:
+    """docs/dns.md says so: nobody here knows which names there are outside."""
+    reply = say(MESH, ask("productpage.corp.example"), *SEARCH)
+    assert answers(reply)[0] == ("productpage.corp.example.", "CNAME", "productpage.")
+
+
 def test_nobody_means_a_complete_name_below_its_own_search_domain() -> None:
     name = "productpage.ns1.svc.cluster.local.ns1.svc.cluster.local"
     assert say(MESH, ask(name), "ns1.svc.cluster.local") is None
