@@ -19,6 +19,7 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from bench import payloads
 from bench.sender import CONTROL, DIRECT, LIMITS, PORT
 from lab.controlplane import type_urls
+from vmagent.envoy.bootstrap import EPOCH
 
 PATIENCE: Final = 30.0
 PAUSE: Final = 0.8
@@ -30,9 +31,11 @@ SHORT_PAUSE: Final = 0.2
 WINDOW: Final = ("grpc.http2.lookahead_bytes", 16 << 20)
 """Bytes that may be on their way to the client: as many as an Envoy lets its servers send."""
 
+SUCCESSOR: Final = ((EPOCH, "1"),)
+"""How the agent knows that this client comes in the place of the Envoy that it has started."""
+
 WARM: Final = 2
 """Pushes that are not counted: the first ones find cold caches."""
-
 
 STOCK: Final = (
     "envoy.extensions.filters.http.router.v3.Router",
@@ -54,7 +57,7 @@ class Way:
         """``stock``: says what it has compiled in, as an Envoy does."""
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
         method = stub.DeltaAggregatedResources if delta else stub.StreamAggregatedResources
-        way = cls(to, delta, method())
+        way = cls(to, delta, method(metadata=SUCCESSOR))
         await way.ask(type_urls.CLUSTER, node=_node(to, stock=stock))
         await way.accept(await way.next(type_urls.CLUSTER))
         return way
