@@ -31,9 +31,6 @@ SHORT_PAUSE: Final = 0.2
 WINDOW: Final = ("grpc.http2.lookahead_bytes", 16 << 20)
 """Bytes that may be on their way to the client: as many as an Envoy lets its servers send."""
 
-SUCCESSOR: Final = ((EPOCH, "1"),)
-"""How the agent knows that this client comes in the place of the Envoy that it has started."""
-
 WARM: Final = 2
 """Pushes that are not counted: the first ones find cold caches."""
 
@@ -57,7 +54,7 @@ class Way:
         """``stock``: says what it has compiled in, as an Envoy does."""
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
         method = stub.DeltaAggregatedResources if delta else stub.StreamAggregatedResources
-        way = cls(to, delta, method(metadata=SUCCESSOR))
+        way = cls(to, delta, method())
         await way.ask(type_urls.CLUSTER, node=_node(to, stock=stock))
         await way.accept(await way.next(type_urls.CLUSTER))
         return way
@@ -143,7 +140,10 @@ class Receiver:
 
 
 def _node(name: str, *, stock: bool) -> base_pb2.Node:
+    """The agent knows by the restart epoch that it comes in the place of the Envoy that it has started."""
     node = base_pb2.Node(id=name)
+    if name != DIRECT:
+        node.metadata[EPOCH] = "1"
     for type_name in STOCK if stock else ():
         node.extensions.add(name=type_name, type_urls=[type_name])
     return node

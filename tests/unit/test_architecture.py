@@ -32,7 +32,7 @@ ONE_DOOR = {
     "dnslib": ("vmagent/dns/wire.py",),
     "iptc": ("vmagent/capture/backend_legacy.py",),
     "psutil": ("vmagent/envoy/process.py",),
-    "yaml": ("vmagent/config/",),
+    "yaml": ("vmagent/config/", "vmagent/envoy/overlay.py"),
 }
 
 EFFECT_DOORS = {

@@ -1,6 +1,7 @@
 """The mesh file and PROXY_CONFIG: YAML in, checked ProxyConfig out, each complaint with its line.
 
-Owns:      YAML (the only module that imports it), telling a MeshConfig document from a bare ProxyConfig.
+Owns:      YAML (the only module of this room that imports it), telling a MeshConfig document from a bare
+           ProxyConfig.
 Does not:  know what fields mean (proxyconfig.py); merge layers (layers.py).
 Surprise:  a key that stands twice is an error: YAML libraries silently take the last.
 """

@@ -11,7 +11,9 @@ Surprise:  Istio's agent disables hot restart. Ours keeps it, because an upgrade
 
 from pathlib import Path
 
+from vmagent.envoy import overlay
 from vmagent.envoy.addresses import all_ipv6
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.envoy.config import EnvoyConfig
 from vmagent.envoy.tracing import TOKEN_VARIABLE, tracer
 from vmagent.errors import Misconfigured
@@ -50,7 +52,8 @@ def bootstrap_path(config: EnvoyConfig, epoch: int) -> Path:
 
 def arguments(config: EnvoyConfig, *, epoch: int = 0, override: str = "") -> list[str]:
     """The whole of argv. ``override`` is the content of ISTIO_BOOTSTRAP_OVERRIDE: no place for secrets, since
-    every user of the machine can read a command line."""
+    every user of the machine can read a command line. Raises Misconfigured for one that cannot be used.
+    """
     timing = config.timing
     document = config.custom_config_file or bootstrap_path(config, epoch)
     # fmt: off
@@ -77,8 +80,8 @@ def arguments(config: EnvoyConfig, *, epoch: int = 0, override: str = "") -> lis
         made += ["--skip-deprecated-logs"]
     if config.core_dump:
         made += ["--enable-core-dump"]
-    if override:
-        made += ["--config-yaml", _override(config, override)]
+    if merged := _merged(config, epoch, override):
+        made += ["--config-yaml", merged]
     if config.concurrency:
         made += ["--concurrency", str(config.concurrency)]
     return made
@@ -95,12 +98,27 @@ def environment(config: EnvoyConfig) -> dict[str, str]:
     return made
 
 
-def _override(config: EnvoyConfig, text: str) -> str:
+def _merged(config: EnvoyConfig, epoch: int, override: str) -> str:
+    """What Envoy merges over the bootstrap. One of the operator's own has no epoch, by which the agent knows
+    two Envoys apart that ask for configuration.
+    """
+    text = _with_host(config, _bounded(config, override))
+    if config.custom_config_file is None:
+        return text
+    where = f"ISTIO_BOOTSTRAP_OVERRIDE: {config.bootstrap_override}"
+    return _bounded(config, overlay.with_metadata(text, where, EPOCH, str(epoch)))
+
+
+def _bounded(config: EnvoyConfig, text: str) -> str:
     if len(text.encode()) > MAX_OVERRIDE:
         raise Misconfigured(
             f"ISTIO_BOOTSTRAP_OVERRIDE: {config.bootstrap_override} is larger than {MAX_OVERRIDE} bytes",
             hint="use customConfigFile for a configuration of that size",
         )
+    return text
+
+
+def _with_host(config: EnvoyConfig, text: str) -> str:
     if not config.host_ip:
         return text
     bare = config.host_ip.strip("[]")

@@ -15,8 +15,10 @@ from vmagent.envoy.config import EnvoyConfig, Json, Object
 from vmagent.envoy.tracing import tracer
 from vmagent.errors import Misconfigured
 
-EPOCH = "x-vmagent-epoch"
-"""Header of Envoy's stream to the agent: which of two Envoys it is while one takes over from the other."""
+EPOCH = "VMAGENT_EPOCH"
+"""In the metadata of Envoy's node, which it tells the agent first on each stream: which of two Envoys it is
+while one takes over from the other. The agent tells the control plane of a node of its own, without it.
+"""
 
 _TYPE = "type.googleapis.com/"
 _TEXT_LOG = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n %g:%#\t%v\tthread=%t"
@@ -56,13 +58,13 @@ def bootstrap(config: EnvoyConfig, *, epoch: int = 0) -> Object:
         "application_log_config": {
             "log_format": {"json_format": _JSON_LOG} if config.log_as_json else {"text_format": _TEXT_LOG}
         },
-        "node": _node(config),
+        "node": _node(config, epoch),
         "layered_runtime": _runtime(config),
         "bootstrap_extensions": [_internal_listener()],
         "stats_config": stats.stats_config(config),
         **stats.flush(config),
         "admin": _admin(config),
-        "dynamic_resources": _dynamic(config, epoch),
+        "dynamic_resources": _dynamic(config),
         "static_resources": _static(config),
         "overload_manager": _overload(config),
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
@@ -89,11 +91,12 @@ def left_out(config: EnvoyConfig) -> Iterable[str]:
         yield "PEER_METADATA_DISCOVERY: only Istio's own build of Envoy has this extension"
 
 
-def _node(config: EnvoyConfig) -> Object:
+def _node(config: EnvoyConfig, epoch: int) -> Object:
     node = config.node
     locality: Object = {key: value for key, value in node.locality.items() if value}
     metadata: Object = dict(sorted(node.metadata.items()))
     metadata.update(_without_token(metadata))
+    metadata[EPOCH] = str(epoch)
     return {"id": node.id, "cluster": node.cluster, "locality": locality, "metadata": metadata}
 
 
@@ -150,7 +153,7 @@ def _admin(config: EnvoyConfig) -> Object:
     }
 
 
-def _dynamic(config: EnvoyConfig, epoch: int) -> Object:
+def _dynamic(config: EnvoyConfig) -> Object:
     """LDS and CDS over one ADS stream; 0s: wait for them as long as it takes, never start empty."""
     source: Object = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     return {
@@ -160,12 +163,7 @@ def _dynamic(config: EnvoyConfig, epoch: int) -> Object:
             "api_type": "DELTA_GRPC" if config.delta_xds else "GRPC",
             "set_node_on_first_message_only": True,
             "transport_api_version": "V3",
-            "grpc_services": [
-                {
-                    "envoy_grpc": {"cluster_name": clusters.XDS},
-                    "initial_metadata": [{"key": EPOCH, "value": str(epoch)}],
-                }
-            ],
+            "grpc_services": [{"envoy_grpc": {"cluster_name": clusters.XDS}}],
         },
     }
 

@@ -77,7 +77,7 @@ class EnvoyConfig:
     sds_socket: Path = Path("/var/run/secrets/workload-spiffe-uds/socket")
     credential_socket: Path = Path("/var/run/secrets/credential-uds/files-socket")
     custom_config_file: Path | None = None
-    """This file *is* Envoy's configuration: nothing is generated."""
+    """This file *is* Envoy's configuration: nothing is generated, and the restart epoch merged over it."""
     bootstrap_override: Path | None = None
     """YAML or JSON that Envoy merges over the bootstrap."""
     outlier_log: Path | None = None

@@ -101,8 +101,11 @@ class Succession:
         return Heir(left.epoch - 1, child=parent)
 
     async def _stale(self, left: Record) -> bool:
-        """Whether one that was started now would be another one."""
-        if left.digest != self._footprint.digest():
+        """Whether one started now would be another one. Also if none could be: ``_better`` says so."""
+        try:
+            if left.digest != self._footprint.digest():
+                return True
+        except Misconfigured:
             return True
         return not await asyncio.to_thread(
             _same_content, Path(f"/proc/{left.process.pid}/exe"), self._config.binary
@@ -118,11 +121,14 @@ class Succession:
 
     async def _better(self, left: Record) -> bool:
         """Whether the new one would start, as far as it can tell beforehand."""
-        argv = self.argv(left.epoch + 1)
-        said = await self._check(argv, environment(self._config))
-        if said.rstrip().endswith(_SOUND):
-            return True
-        why = complaint.sentence(said, self._config.binary) or "its new version cannot be asked"
+        try:
+            said = await self._check(self.argv(left.epoch + 1), environment(self._config))
+        except Misconfigured as wrong:
+            why = f"{wrong}; {wrong.hint}"
+        else:
+            if said.rstrip().endswith(_SOUND):
+                return True
+            why = complaint.sentence(said, self._config.binary) or "its new version cannot be asked"
         log.error("Envoy stays as an earlier agent started it, the new one would not start: %s", why)
         return False
 

@@ -1,9 +1,11 @@
 """The downstream end: the ADS service that Envoy connects to, as a gRPC handler without serializers.
 
-Both variants are served always; which one Envoy takes stands in its bootstrap (ISTIO_DELTA_XDS).
+Both variants are served always; which one Envoy takes stands in its bootstrap (ISTIO_DELTA_XDS). A stream has
+its place at the hub from its first request on, which tells whose it is.
 """
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +13,7 @@ from types import ModuleType
 import grpc
 from google.protobuf.message import DecodeError
 
+from vmagent._pb import wire_pb2 as wire
 from vmagent.runtime.lifecycle import Tasks
 from vmagent.runtime.sending import widen
 from vmagent.xds import delta, sotw
@@ -22,13 +25,16 @@ log = logging.getLogger("xdsproxy")
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
+_EPOCH = re.compile(r"[0-9]{1,10}")
+"""Envoy keeps it in 32 bits."""
+
 
 class Relay:
     """Serves one Envoy at a time; the hub knows which."""
 
     def __init__(self, hub: Hub, socket: Path | None = None, *, epoch: str = "") -> None:
-        """``socket``: where it will be served, if that is a Unix socket. ``epoch``: the header in which an
-        Envoy tells its restart epoch.
+        """``socket``: where it will be served, if that is a Unix socket. ``epoch``: what an Envoy calls its
+        restart epoch, in the metadata of its node.
         """
         self._hub = hub
         self._socket = socket
@@ -43,36 +49,32 @@ class Relay:
     async def _sotw(
         self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]"
     ) -> None:
-        await self._stream(sotw, self._hub.open_envoy(epoch=self._told(context)), requests, context)
+        await self._stream(sotw, requests, context)
 
     async def _delta(
         self, requests: AsyncIterator[bytes], context: "grpc.aio.ServicerContext[bytes, bytes]"
     ) -> None:
-        envoy = self._hub.open_envoy(delta=True, epoch=self._told(context))
-        await self._stream(delta, envoy, requests, context)
-
-    def _told(self, context: "grpc.aio.ServicerContext[bytes, bytes]") -> int:
-        """-1 for one that does not tell: it has a bootstrap of the operator's, or of an earlier agent."""
-        for key, value in context.invocation_metadata() or ():
-            if key == self._epoch and str(value).isdecimal():
-                return int(value)
-        return -1
+        await self._stream(delta, requests, context)
 
     async def _stream(
         self,
         codec: ModuleType,
-        outbox: Outbox,
         requests: AsyncIterator[bytes],
         context: "grpc.aio.ServicerContext[bytes, bytes]",
     ) -> None:
         log.info("Envoy connected")
         if self._socket:
             widen(self._socket)
+        outbox: Outbox | None = None
         why = ""
         try:
             async with Tasks() as tasks:
-                tasks.start("xds-to-envoy", self._send(codec, outbox, context))
-                await self._receive(codec, outbox, requests)
+                async for data in requests:
+                    request, node = codec.decode_request(data)
+                    if outbox is None:
+                        outbox = self._hub.open_envoy(delta=codec is delta, epoch=self._told(node))
+                        tasks.start("xds-to-envoy", self._send(codec, outbox, context))
+                    self._hub.from_envoy(outbox, request, node)
                 raise Ended
         except* Ended:
             log.info("Envoy disconnected")
@@ -81,15 +83,17 @@ class Relay:
         except* DecodeError as group:
             why = str(group.exceptions[0])
         finally:
-            self._hub.close_envoy(outbox)
+            if outbox is not None:
+                self._hub.close_envoy(outbox)
         if why:
             log.warning("ending Envoy's stream: %s", why)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
 
-    async def _receive(self, codec: ModuleType, outbox: Outbox, requests: AsyncIterator[bytes]) -> None:
-        async for data in requests:
-            request, node = codec.decode_request(data)
-            self._hub.from_envoy(outbox, request, node)
+    def _told(self, node: wire.Node) -> int:
+        """-1 for one that does not tell: a tool, or an Envoy that an earlier version of the agent started."""
+        fields = node.metadata.fields
+        told = fields[self._epoch].string_value if self._epoch in fields else ""
+        return int(told) if _EPOCH.fullmatch(told) else -1
 
     async def _send(
         self, codec: ModuleType, outbox: Outbox, context: "grpc.aio.ServicerContext[bytes, bytes]"

@@ -3,6 +3,7 @@ questions that arrive meanwhile are the same.
 """
 
 import asyncio
+import json
 import shutil
 import signal
 import socket
@@ -13,7 +14,9 @@ import pytest
 from lab.controlplane.server import ControlPlane
 from tests.flow.agent.machine import Machine
 from tests.flow.agent.test_daemon import SOON, Unit, root, unit
+from tests.flow.xds.machine import until
 from tests.unit.dns.packets import ask
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.envoy.process import ProcessId
 
 __all__ = ["root", "unit"]
@@ -65,6 +68,10 @@ def machine(root: Path, control_plane: ControlPlane) -> Machine:
 
 def envoy(root: Path) -> int:
     return int((root / "run/envoy.pid").read_text().split()[0])
+
+
+def command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 class Asking:
@@ -138,6 +145,34 @@ async def test_a_reload_is_the_same_process_and_no_question_is_lost(
     assert ProcessId.of(pid) is None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", vm.names))
+
+
+async def test_an_operators_own_bootstrap_takes_over_and_gives_back(
+    root: Path, unit: Unit, control_plane: ControlPlane
+) -> None:
+    """Whoever takes over gets the configuration, whichever of the two is the last to find the agent again."""
+    machine(root, control_plane)
+    (root / "agent.env").write_text("VMAGENT_LOG_LEVEL=info\n")
+    mesh = (root / "mesh").read_text() + "  drainDuration: 1s\n  parentShutdownDuration: 2s\n"
+    (root / "mesh").write_text(mesh)
+    async with unit.running() as process:
+        await unit.hears(SERVING)
+        pids = [envoy(root)]
+        made = json.loads((root / "etc/istio/proxy/envoy-rev0.json").read_text())
+        del made["node"]["metadata"][EPOCH]
+        for name in ("own.json", "other.yaml", ""):
+            if name:
+                (root / name).write_text(json.dumps(made))
+            (root / "mesh").write_text(mesh + (f"  customConfigFile: {root / name}\n" if name else ""))
+            process.send_signal(signal.SIGUSR2)
+            await until(lambda: ProcessId.of(pids[-1]) is None, within=SOON)
+            unit.told.clear()
+            await unit.hears(SERVING)
+            pids.append(envoy(root))
+            assert (name or "envoy-rev3.json").encode() in command(pids[-1])
+        assert len(set(pids)) == 4
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
 
 
 async def test_a_stop_right_after_a_reload_is_a_stop(

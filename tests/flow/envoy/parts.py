@@ -1,19 +1,23 @@
 """A real Envoy and the smallest control plane that satisfies it: no clusters, no listeners."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import envoy
 import grpc
+import yaml
+from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 
 from tests.ports import free_ports
 from tests.unit.envoy.examples import below
-from vmagent.envoy.bootstrap import EPOCH
+from vmagent.envoy.bootstrap import EPOCH, bootstrap
 from vmagent.envoy.config import EnvoyConfig, Ports
 from vmagent.envoy.output import Output
 from vmagent.envoy.states import State
@@ -40,20 +44,32 @@ def real(root: Path, **changes: Any) -> EnvoyConfig:
     return below(root, **(settings | changes))
 
 
+def on_its_own(config: EnvoyConfig, path: Path, **node: Any) -> EnvoyConfig:
+    """With a bootstrap of the operator's own, without a word of the agent: JSON or YAML, as its name."""
+    made = json.loads(json.dumps(bootstrap(config)))
+    del made["node"]["metadata"][EPOCH]
+    made["node"].update(node)
+    path.write_text(yaml.safe_dump(made) if path.suffix == ".yaml" else json.dumps(made))
+    return replace(config, custom_config_file=path)
+
+
 class ControlPlane:
     """Answers the first request of each type with nothing, which is a complete configuration."""
 
     def __init__(self) -> None:
         self.asked: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
         """Type and moment (monotonic) of each first request."""
-        self.epochs: list[str] = []
+        self.nodes: list[base_pb2.Node] = []
         """Of each stream, as its Envoy told."""
         self.silent = False
 
-    async def stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        self.epochs += [value for key, value in context.invocation_metadata() if key == EPOCH]
+    async def stream(self, requests: AsyncIterator[bytes], _: object) -> AsyncIterator[bytes]:
+        first = True
         async for data in requests:
             request = discovery.DiscoveryRequest.FromString(data)
+            if first:
+                self.nodes.append(request.node)
+                first = False
             if request.response_nonce:
                 continue
             self.asked.put_nowait((request.type_url.rpartition(".")[2], time.monotonic()))

@@ -1,6 +1,7 @@
 """A real Envoy is started, killed, replaced, drained and ended by the real supervisor."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.envoy.parts import Printed, control_plane, real, supervised, until
+from tests.flow.envoy.parts import Printed, control_plane, on_its_own, real, supervised, until
 from vmagent.envoy.addresses import family
 from vmagent.envoy.admin import Admin
 from vmagent.envoy.arguments import shared_memory
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.envoy.footprint import SHARED_MEMORY, Footprint
 from vmagent.envoy.launch import spawn
 from vmagent.envoy.process import ProcessId, Running
@@ -114,12 +116,46 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
         assert f"port {config.ports.admin} (defaultConfig.proxyAdminPort): pid {os.getpid()} " in reason
 
 
-async def test_an_override_is_merged_over_the_bootstrap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", ["", "own.json", "own.yaml"])
+async def test_an_override_is_merged_over_the_bootstrap_as_envoy_reads_it(tmp_path: Path, own: str) -> None:
+    """Over one of the operator's own the agent lays more, for which it has to read it, too."""
     override = tmp_path / "override.yaml"
-    override.write_text("stats_flush_interval: 1s\nstats_config: {use_all_default_tags: false}\n")
+    override.write_text(
+        "stats_config: {use_all_default_tags: false}\n"
+        'node:\n  metadata: {SITE: b, MODE: 0777, DAY: 2026-01-01, AT: 1:30, ON: on, NO: "no"}\n'
+    )
     config = real(tmp_path, bootstrap_override=override)
-    async with control_plane(config.xds_socket), supervised(config) as supervisor:
+    if own:
+        config = on_its_own(config, tmp_path / own)
+    async with control_plane(config.xds_socket) as plane, supervised(config) as supervisor:
         await until(supervisor, State.READY)
+    told = plane.nodes[0].metadata
+    assert [told[key] for key in ("SITE", "MODE", "DAY", "AT", "ON", "NO")] == [
+        *("b", 0o777, "2026-01-01", "1:30", True, "no")
+    ]
+    assert (told["NAMESPACE"], told[EPOCH]) == ("istio-demo", "0")
+
+
+async def test_a_bootstrap_of_the_operators_own_needs_no_node(tmp_path: Path) -> None:
+    override, own = tmp_path / "override.json", tmp_path / "own.json"
+    override.write_text('{"node": {"id": "mine", "cluster": "ours"}}')
+    config = on_its_own(real(tmp_path, bootstrap_override=override), own)
+    document = json.loads(own.read_text())
+    del document["node"]
+    own.write_text(json.dumps(document))
+    async with control_plane(config.xds_socket) as plane, supervised(config) as supervisor:
+        await until(supervisor, State.READY)
+    told = plane.nodes[0]
+    assert (told.id, told.cluster, dict(told.metadata)) == ("mine", "ours", {EPOCH: "0"})
+
+
+async def test_an_override_that_is_no_mapping_is_named(tmp_path: Path) -> None:
+    override = tmp_path / "override.yaml"
+    override.write_text("- admin\n")
+    config = on_its_own(real(tmp_path, bootstrap_override=override), tmp_path / "own.json")
+    async with supervised(config) as supervisor:
+        ended = await until(supervisor, State.BACKOFF)
+    assert f"ISTIO_BOOTSTRAP_OVERRIDE: {override} is no mapping; write " in ended.reason
 
 
 async def test_two_agents_with_ports_of_their_own_share_a_machine(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.envoy.parts import Printed, control_plane, real, supervised, until
+from tests.flow.envoy.parts import Printed, control_plane, on_its_own, real, supervised, until
 from tests.flow.envoy.test_output import ask, serving
 from tests.flow.xds.machine import until as eventually
 from tests.ports import free_ports
 from vmagent.envoy.arguments import shared_memory
+from vmagent.envoy.bootstrap import EPOCH
 from vmagent.envoy.config import EnvoyConfig, Timing
 from vmagent.envoy.footprint import Footprint
 from vmagent.envoy.output import Output
@@ -114,20 +115,45 @@ async def test_another_bootstrap_is_taken_over_without_a_refused_connection(tmp_
             await eventually(lambda: ProcessId.of(old.pid) is None, within=10)
             enough.set()
         assert failed == []
-        assert plane.epochs == ["0", "1"], "two that ask at once can be told apart"
+        epochs = [node.metadata[EPOCH] for node in plane.nodes]
+        assert epochs == ["0", "1"], "two that ask at once can be told apart"
 
 
+async def test_an_operators_own_bootstrap_is_adopted_and_gives_way_to_another_one(tmp_path: Path) -> None:
+    config = on_its_own(real(tmp_path), tmp_path / "own.json")
+    async with control_plane(config.xds_socket) as plane:
+        old = await left_behind(config)
+        async with crashing(config) as second:
+            assert (await until(second, State.READY)).pid == old.pid
+        changed = on_its_own(config, tmp_path / "other.yaml", locality={"region": "b"})
+        async with supervised(changed) as third:
+            new = await until(third, State.READY)
+            assert new.pid != old.pid
+        told = [(node.metadata[EPOCH], node.locality.region) for node in plane.nodes]
+        assert told == [("0", ""), ("1", "b")]
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "why"),
+    [
+        (False, "admin: {address: 7}\n", "it says: "),
+        (True, "admin: {address: 7}\n", "it says: "),
+        (True, "- admin\n", "ISTIO_BOOTSTRAP_OVERRIDE: {override} is no mapping; write "),
+    ],
+)
 async def test_a_bootstrap_that_would_not_start_leaves_the_old_envoy_in_place(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, own: bool, text: str, why: str
 ) -> None:
     config = real(tmp_path)
+    if own:
+        config = on_its_own(config, tmp_path / "own.json")
     override = tmp_path / "wrong.yaml"
-    override.write_text("admin: {address: 7}\n")
+    override.write_text(text)
     async with control_plane(config.xds_socket):
         old = await left_behind(config)
         async with supervised(replace(config, bootstrap_override=override)) as second:
             assert (await until(second, State.READY)).pid == old.pid
-    assert "the new one would not start: it says: " in caplog.text
+    assert f"the new one would not start: {why.format(override=override)}" in caplog.text
 
 
 async def test_one_that_starts_only_to_end_gives_the_old_envoy_back(

@@ -137,10 +137,11 @@ class Machine:
     @contextlib.asynccontextmanager
     async def delta_envoy(self, *extensions: str, epoch: int | None = None) -> AsyncIterator[DeltaStream]:
         """The same, incrementally; it may tell its restart epoch."""
-        metadata = () if epoch is None else ((EPOCH, str(epoch)),)
+        me = _node(extensions)
+        if epoch is not None:
+            me.metadata[EPOCH] = str(epoch)
         async with self._ads() as stub:
-            call = stub.DeltaAggregatedResources(metadata=metadata)
-            yield DeltaStream(call=call, first_node=_node(extensions))
+            yield DeltaStream(call=stub.DeltaAggregatedResources(), first_node=me)
 
     @contextlib.asynccontextmanager
     async def _ads(self) -> AsyncIterator[Any]:

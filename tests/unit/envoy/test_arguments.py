@@ -2,6 +2,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.unit.envoy.examples import VM, vm
 from vmagent.envoy.arguments import (
@@ -14,6 +15,10 @@ from vmagent.envoy.arguments import (
 )
 from vmagent.envoy.config import Ports, Timing
 from vmagent.errors import Misconfigured
+
+
+def merged(argv: list[str]) -> object:
+    return yaml.safe_load(argv[argv.index("--config-yaml") + 1])
 
 
 def test_the_whole_command_line() -> None:
@@ -50,8 +55,13 @@ def test_everything_that_can_be_asked_for() -> None:
     )
 
 
-def test_a_custom_file_is_envoys_configuration() -> None:
-    assert arguments(vm(custom_config_file=Path("/etc/mine.yaml")))[1:3] == ["-c", "/etc/mine.yaml"]
+def test_a_custom_file_is_envoys_configuration_but_for_the_restart_epoch() -> None:
+    own = vm(custom_config_file=Path("/etc/mine.yaml"), host_ip="fd00::2")
+    argv = arguments(own, epoch=3)
+    assert argv[1:3] == ["-c", "/etc/mine.yaml"]
+    assert merged(argv) == {"node": {"metadata": {"VMAGENT_EPOCH": "3"}}}
+    node = {"id": "[fd00::2]:1", "metadata": {"VMAGENT_EPOCH": "0"}}
+    assert merged(arguments(own, override="node: {id: '$(HOST_IP):1'}")) == {"node": node}
 
 
 def test_a_parent_is_ended_only_after_it_has_drained() -> None:
@@ -67,6 +77,13 @@ def test_two_agents_on_one_machine_do_not_meet() -> None:
 def test_an_override_that_no_command_line_can_carry_is_refused() -> None:
     with pytest.raises(Misconfigured, match="ISTIO_BOOTSTRAP_OVERRIDE"):
         arguments(VM, override="x" * (MAX_OVERRIDE + 1))
+
+
+def test_beside_a_custom_file_it_must_leave_room_for_the_epoch() -> None:
+    fits = "a: " + "x" * (MAX_OVERRIDE - 3)
+    assert fits in arguments(VM, override=fits)
+    with pytest.raises(Misconfigured, match="is larger than"):
+        arguments(vm(custom_config_file=Path("/etc/mine.yaml")), override=fits)
 
 
 def test_an_override_without_a_host_address_goes_as_it_is() -> None:

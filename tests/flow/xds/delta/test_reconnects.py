@@ -15,6 +15,7 @@ from tests.flow.xds.delta.resources import CDS, EDS, cluster, clusters, names
 from tests.flow.xds.istiod import Istiod
 from tests.flow.xds.machine import Machine, until
 from tests.ports import free_ports
+from vmagent.envoy.bootstrap import EPOCH
 
 
 async def test_a_control_plane_that_restarts_has_nothing_new_for_envoy_but_what_changed_meanwhile(
@@ -62,6 +63,28 @@ async def test_an_envoy_that_is_being_replaced_and_comes_back_late_leaves_its_su
         await istiod.push(CDS, clusters("new"))
         assert names(await successor.next(CDS)) == ["new"]
         await successor.get(EDS, "web")
+    told = [request.node for request in istiod.requests if request.HasField("node")]
+    assert told
+    assert not any(EPOCH in node.metadata for node in told), "it is nothing to the control plane"
+
+
+async def test_of_two_envoys_the_one_that_tells_no_epoch_waits(istiod: Istiod, vm: Machine) -> None:
+    """One whose agent was an older version: it is on its way out."""
+    async with vm.delta_envoy(epoch=0) as successor, vm.delta_envoy() as replaced:
+        await successor.get(CDS)
+        await replaced.ask(CDS)
+        await istiod.push(CDS, clusters("new"))
+        assert names(await successor.next(CDS)) == ["new"]
+
+
+async def test_a_stream_that_has_asked_for_nothing_yet_takes_nobodys_place(
+    istiod: Istiod, vm: Machine
+) -> None:
+    """Whose it is, its first request tells."""
+    async with vm.delta_envoy(epoch=0) as envoy, vm.delta_envoy(epoch=1):
+        await envoy.get(CDS)
+        await istiod.push(CDS, clusters("new"))
+        assert names(await envoy.next(CDS)) == ["new"]
 
 
 async def test_a_control_plane_that_knows_versions_sends_nothing_twice(tmp_path: Path) -> None:
