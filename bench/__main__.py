@@ -69,7 +69,7 @@ def _start_rows(lab: Lab) -> list[Row]:
 
 
 def _relay_rows(lab: Lab) -> list[Row]:
-    """Each push as a ratio to the same client straight at the control plane, in turns."""
+    """Pushes as ratios to the same client straight at the control plane, in turns."""
     rows: list[Row] = []
     for delta, (variant, large, small) in GO_AGENT.items():
         print(f"  relay, {variant}", flush=True)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from bench.machine import memory_of, until_ready
@@ -30,6 +31,12 @@ ROOT_CERT: Final = "/etc/certs/bench-root.pem"
 SOCKET: Final = "/var/lib/istio/proxy/XDS"
 
 TIMES: Final = 20
+MANY: Final = 150
+"""Of small pushes: a moment in which the machine is busy is long beside them."""
+
+BLOCK: Final = 10
+"""Pushes in turns whose medians are compared."""
+
 LIVES: Final = 3
 """How often memory is looked at where it differs from one start to the next."""
 
@@ -47,9 +54,14 @@ class Pushes:
     direct: list[float]
     agent: list[float]
 
+    def __add__(self, more: "Pushes") -> "Pushes":
+        return Pushes(direct=self.direct + more.direct, agent=self.agent + more.agent)
+
     @property
     def ratios(self) -> list[float]:
-        return [through / straight for through, straight in zip(self.agent, self.direct, strict=True)]
+        """Of the medians of each BLOCK: a busy moment hits one way alone."""
+        blocks = range(0, len(self.agent), BLOCK)
+        return [median(self.agent[at : at + BLOCK]) / median(self.direct[at : at + BLOCK]) for at in blocks]
 
     @property
     def added(self) -> list[float]:
@@ -83,10 +95,11 @@ def measure(lab: Lab, *, delta: bool) -> Figures:
             return _life(vm, away.address, root, delta=delta)
 
         with life() as one:
-            small = one.pushes(SMALL, times=3 * TIMES)
+            small = one.pushes(SMALL, times=MANY)
             change = one.pushes(ONE) if delta else None
             first, after_ten = one.pushes(LARGE, times=TIMES // 2), one.memory
             second, after_twenty = one.pushes(LARGE, times=TIMES // 2), one.memory
+            third = one.pushes(LARGE)
         with life() as one:
             with_filters = one.pushes(WITH_FILTERS)
             one.ask(do="control", method="Serve", services=True, delta=delta)
@@ -96,7 +109,7 @@ def measure(lab: Lab, *, delta: bool) -> Figures:
                 one.ask(do="services", delta=delta)
                 services_memory.append(one.memory)
     return Figures(
-        large=Pushes(direct=first.direct + second.direct, agent=first.agent + second.agent),
+        large=first + second + third,
         small=small,
         one=change,
         with_filters=with_filters,

@@ -16,8 +16,16 @@ class Row:
 
 
 def show(rows: Sequence[Row]) -> None:
-    print(f"\n{'':<58} {'median':>9} {'min':>8} {'max':>8}  {'goal':<7} pilot-agent 1.29.6")
+    """The quartiles say more of a machine than its one worst moment."""
+    print(f"\n{'':<58} {'median':>9} {'25 %':>8} {'75 %':>8}  {'goal':<7} pilot-agent 1.29.6")
     for row in rows:
-        figures = [statistics.median(row.figures), min(row.figures), max(row.figures)]
+        figures = [statistics.median(row.figures), *_quartiles(row.figures)]
         told = " ".join(f"{figure:>8.2f}" for figure in figures)
         print(f"{row.what:<58} {told} {row.unit:<3} {row.goal:<7} {row.pilot_agent}", flush=True)
+
+
+def _quartiles(figures: Sequence[float]) -> tuple[float, float]:
+    if len(figures) < 2:
+        return figures[0], figures[0]
+    first, _, third = statistics.quantiles(figures, n=4, method="inclusive")
+    return first, third

@@ -12,7 +12,7 @@ from vmagent._pb import wire_pb2 as wire
 from vmagent.xds import envelope
 from vmagent.xds.messages import DeltaAsk, DeltaRequest, Give, Update
 from vmagent.xds.resources import Blob, Piece, Resources
-from vmagent.xds.sotw import INTERNAL, last, rejection
+from vmagent.xds.sotw import BEHIND, INTERNAL, last, rejection
 
 METHOD: Final = "DeltaAggregatedResources"
 
@@ -27,7 +27,7 @@ def decode_response(data: bytes) -> Update:
     """Raises google.protobuf.message.DecodeError when ``data`` is no DeltaDiscoveryResponse, or none that can
     be answered.
     """
-    fields = envelope.skim(data, _RESOURCES)
+    fields = envelope.skim(data, _RESOURCES, BEHIND)
     type_url, version, nonce = (last(fields, number) for number in (_TYPE_URL, _VERSION, _NONCE))
     if not nonce:
         raise DecodeError(f"a response of type {type_url} without a nonce")

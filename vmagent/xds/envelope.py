@@ -3,12 +3,14 @@
 Owns:      protobuf's framing (tags, lengths), as far as finding a field needs it.
 Does not:  know what a field means (sotw.py, delta.py).
 Surprise:  a response of all clusters of a large mesh is tens of megabytes. A parser would copy them twice
-           before the first question is answered; this steps from length to length and copies nothing.
+           before the first question is answered; this steps from length to length and copies nothing. And
+           what has to be known before it can go on stands before and behind ten thousand resources: of a
+           large one these are stepped over at once.
 """
 
 import sys
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from google.protobuf.message import DecodeError
 
@@ -21,12 +23,29 @@ _WIDTHS: Final = {FIXED64: 8, FIXED32: 4}
 _LONGEST_LENGTH: Final = 5
 """Bytes of a length below 4 GiB; protobuf's own limit is 2."""
 
+LARGE: Final = 64 * 1024
+"""Bytes from which on a response is looked at from behind."""
 
-def skim(data: bytes, bulk: int) -> dict[int, list[bytes]]:
-    """Field number to the contents of each occurrence, but for field ``bulk`` (of which there are thousands)
-    and for numbers. Raises DecodeError.
+FARTHEST: Final = 1024 * 1024
+"""Bytes from the end in which its end is looked for."""
+
+Fields: TypeAlias = dict[int, list[bytes]]
+"""Field number to the contents of each occurrence."""
+
+
+def skim(data: bytes, bulk: int, behind: tuple[int, bytes]) -> Fields:
+    """All but numbers, and field ``bulk``, of which there are thousands. Raises DecodeError.
+
+    ``behind``: the field that follows all of ``bulk``, and how its contents begin. Protobuf's libraries write
+    fields in the order of their numbers, and need not: of data that begin with ``bulk``, or have some of it
+    behind ``behind``, every field is stepped over.
     """
-    found: dict[int, list[bytes]] = {}
+    ends = _ends(data, bulk, behind) if len(data) >= LARGE else None
+    return _all(data, bulk) if ends is None else ends
+
+
+def _all(data: bytes, bulk: int) -> Fields:
+    found: Fields = {}
     heavy = bulk << 3 | DELIMITED
     at, end = 0, len(data)
     try:
@@ -45,6 +64,35 @@ def skim(data: bytes, bulk: int) -> dict[int, list[bytes]]:
     if at != end:
         raise DecodeError("cut off in the middle of a field")
     return found
+
+
+def _ends(data: bytes, bulk: int, behind: tuple[int, bytes]) -> Fields | None:
+    """What stands before the first of ``bulk``, and from ``behind`` on. None if that cannot be told."""
+    number, begins = behind
+    end = len(data)
+    last = data.rfind(begins, max(end - FARTHEST, 0)) - 2  # before it a tag, and a length of one byte
+    if last < 0 or data[last] != number << 3 | DELIMITED or data[last + 1] >= 0x80:
+        return None
+    found: Fields = {}
+    try:
+        first = _until(data, 0, last, bulk, found)
+        if not 0 < first <= last or _until(data, last, end, bulk, found) != end:
+            return None
+    except (IndexError, DecodeError):
+        return None
+    return found
+
+
+def _until(data: bytes, at: int, end: int, bulk: int, found: Fields) -> int:
+    """Where the first of ``bulk`` stands, or the last field ends; what comes before it is added."""
+    while at < end:
+        number, start, beyond = _field(data, at)
+        if number == bulk:
+            return at
+        if start:
+            found.setdefault(number, []).append(data[start:beyond])
+        at = beyond
+    return at
 
 
 def spans(data: bytes, number: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
-from vmagent.xds import envelope
+from vmagent.xds import envelope, types
 from vmagent.xds.messages import Ask, Give, Request, Update
 from vmagent.xds.resources import Blob, Piece, Resources
 
@@ -24,12 +24,15 @@ _VERSION, _RESOURCES, _TYPE_URL, _NONCE = 1, 2, 4, 5
 _VALUE = 2
 _NAME = 1
 
+BEHIND: Final = (_TYPE_URL, types.PREFIX.encode())
+"""What stands behind the resources, in both variants, and how it begins."""
+
 
 def decode_response(data: bytes) -> Update:
     """Raises google.protobuf.message.DecodeError when ``data`` is no DiscoveryResponse, or none that can be
     answered.
     """
-    fields = envelope.skim(data, _RESOURCES)
+    fields = envelope.skim(data, _RESOURCES, BEHIND)
     type_url, version, nonce = (last(fields, number) for number in (_TYPE_URL, _VERSION, _NONCE))
     if not nonce:  # our answer would look like a first request, and be answered, for ever
         raise DecodeError(f"a response of type {type_url} without a nonce")

@@ -1,16 +1,16 @@
 """Type URLs on the ADS stream, and what the agent does with each."""
 
-_PREFIX = "type.googleapis.com/"
+PREFIX = "type.googleapis.com/"
 
-CLUSTER = _PREFIX + "envoy.config.cluster.v3.Cluster"
-ENDPOINT = _PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
-LISTENER = _PREFIX + "envoy.config.listener.v3.Listener"
-ROUTE = _PREFIX + "envoy.config.route.v3.RouteConfiguration"
-SCOPED_ROUTE = _PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration"
-VIRTUAL_HOST = _PREFIX + "envoy.config.route.v3.VirtualHost"
-EXTENSION = _PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
-NAME_TABLE = _PREFIX + "istio.networking.nds.v1.NameTable"
-HEALTH = _PREFIX + "istio.v1.HealthInformation"
+CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
+ENDPOINT = PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = PREFIX + "envoy.config.listener.v3.Listener"
+ROUTE = PREFIX + "envoy.config.route.v3.RouteConfiguration"
+SCOPED_ROUTE = PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration"
+VIRTUAL_HOST = PREFIX + "envoy.config.route.v3.VirtualHost"
+EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
+NAME_TABLE = PREFIX + "istio.networking.nds.v1.NameTable"
+HEALTH = PREFIX + "istio.v1.HealthInformation"
 
 WHOLE = frozenset({CLUSTER, LISTENER})
 """Wildcard types: each state-of-the-world response is the full set, so what it leaves out is deleted."""

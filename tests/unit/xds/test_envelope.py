@@ -3,11 +3,13 @@
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 
 from vmagent.xds import envelope, types
 
 RESOURCES, REMOVED = 2, 6
+BEHIND = (4, b"type.googleapis.com/")
 
 
 def response(*sizes: int) -> bytes:
@@ -20,8 +22,12 @@ def response(*sizes: int) -> bytes:
     return bytes(message.SerializeToString())
 
 
+def skim(data: bytes) -> envelope.Fields:
+    return envelope.skim(data, RESOURCES, BEHIND)
+
+
 def test_all_but_the_bulk_is_told_by_number() -> None:
-    assert envelope.skim(response(1, 2), RESOURCES) == {
+    assert skim(response(1, 2)) == {
         1: [b"v"],
         4: [types.CLUSTER.encode()],
         5: [b"n"],
@@ -32,7 +38,7 @@ def test_all_but_the_bulk_is_told_by_number() -> None:
 @pytest.mark.parametrize("size", [0, 100, 127, 128, 16_000, 17_000, 3_000_000], ids=str)
 def test_lengths_of_one_to_four_bytes_are_stepped_over_and_found(size: int) -> None:
     data = response(size, 1)
-    assert set(envelope.skim(data, RESOURCES)) == {1, 4, 5, REMOVED}
+    assert set(skim(data)) == {1, 4, 5, REMOVED}
     found = [
         discovery_pb2.Resource.FromString(data[begin:end]).name
         for begin, end in envelope.spans(data, RESOURCES)
@@ -40,12 +46,49 @@ def test_lengths_of_one_to_four_bytes_are_stepped_over_and_found(size: int) -> N
     assert found == ["c0", "c1"]
 
 
+LARGE = envelope.LARGE
+ENDS = {1: [b"v"], 4: [types.CLUSTER.encode()], 5: [b"n"], REMOVED: [b"a", b"b"]}
+
+
+def test_of_a_large_response_the_ends_alone_are_read() -> None:
+    """That every resource is stepped over would show by its damage."""
+    data = bytearray(response(LARGE, 1, LARGE))
+    second = data.index(b"c1") - 2
+    assert skim(bytes(data)) == ENDS
+    data[second - 2 : second] = b"\xff" * 2
+    assert skim(bytes(data)) == ENDS
+    data[second + LARGE :] = b""
+    with pytest.raises(DecodeError):
+        skim(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "order", ["vrtn", "rvtn", "rrvtn", "tnrv", "vtrn", "vrtnr", "vtnr", "vrtnvrn", "vttn", "rrr"]
+)
+def test_fields_are_found_in_any_order(order: str) -> None:
+    message = discovery_pb2.DiscoveryResponse
+    resource = any_pb2.Any(type_url=types.CLUSTER, value=b"x" * LARGE)
+    parts = {
+        "v": message(version_info="v"),
+        "r": message(resources=[resource]),
+        "t": message(type_url=types.CLUSTER),
+        "n": message(nonce="n"),
+    }
+    data = b"".join(bytes(parts[letter].SerializeToString()) for letter in order)
+    known = {1: b"v", 4: types.CLUSTER.encode(), 5: b"n"}
+    assert skim(data) == {
+        number: [known[number]] * order.count(letter)
+        for number, letter in zip(known, "vtn", strict=True)
+        if letter in order
+    }
+
+
 def test_fields_that_are_numbers_are_stepped_over() -> None:
     message = discovery_pb2.DiscoveryResponse(canary=True, nonce="n")
     resource = discovery_pb2.Resource(name="x")
     resource.ttl.seconds = 1 << 40
     for data, known in ((message.SerializeToString(), {5: [b"n"]}), (b"\x0d1234\x09" + b"12345678", {})):
-        assert envelope.skim(data, RESOURCES) == known
+        assert skim(data) == known
     data = resource.SerializeToString()
     assert envelope.text(data, envelope.places(data, 0, len(data))[3]) == "x"
 
@@ -55,7 +98,7 @@ def test_bytes_cut_anywhere_are_rejected_or_a_shorter_message_and_never_read_bey
     ends = {0, *(end for _, end in envelope.spans(whole, RESOURCES))}
     for length in range(len(whole)):
         try:
-            found = envelope.skim(whole[:length], RESOURCES)
+            found = skim(whole[:length])
         except DecodeError:
             continue
         assert found.keys() <= {1, 4, 5, REMOVED}
@@ -77,7 +120,7 @@ def test_bytes_cut_anywhere_are_rejected_or_a_shorter_message_and_never_read_bey
 )
 def test_what_is_no_message_is_rejected(data: bytes) -> None:
     with pytest.raises(DecodeError):
-        envelope.skim(data, RESOURCES)
+        skim(data)
     assert list(envelope.spans(data, RESOURCES)) == []
 
 
