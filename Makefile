@@ -29,10 +29,10 @@ test: ## everything, as CI does, as root
 
 test-qemu: ## the story on Debian's own kernel, emulated: some minutes, as root; not part of test
 	@lab/setup/setup.sh packaging machines qemu
-	@lab/setup/test.sh qemu
+	@LOGS=.build/test-qemu lab/setup/test.sh qemu
 
 check: ## under a minute: format, lint, types, unit and architecture tests
-	@lab/setup/test.sh format lint types unit
+	@LOGS=.build/check lab/setup/test.sh format lint types unit
 
 bench: setup ## start to ready, idle memory
 	@.venv/bin/python -m bench

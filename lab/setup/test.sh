@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
-LOGS=.build/test
+LOGS=${LOGS:-.build/test} # not for two at once
 ROWS=()
 FAILED=0
 SECOND_TRIES=()

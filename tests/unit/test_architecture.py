@@ -39,7 +39,7 @@ EFFECT_DOORS = {
     "subprocess": ("vmagent/capture/command.py", "vmagent/capture/attempt.py"),
     "asyncio.create_subprocess_exec": (
         "vmagent/envoy/launch.py",
-        "vmagent/health/checks.py",
+        "vmagent/health/command.py",
         "vmagent/identity/keys.py",
         "vmagent/runtime/again.py",
     ),

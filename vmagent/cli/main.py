@@ -1,5 +1,6 @@
 """The command line: words to one call each. The only place that prints or exits."""
 
+import errno
 import importlib
 import io
 import os
@@ -24,6 +25,9 @@ COMMANDS = {
 instant.
 """
 
+
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+"""How the kernel says that output cannot be written; a reader that has gone is click's own matter."""
 
 INTERRUPTED = 130
 """What a shell reports for a command that ^C ended."""
@@ -64,7 +68,8 @@ def cli() -> None:
       vmagent capture plan      which packet rules would be installed? (changes nothing)
 
     \b
-    Exit codes: 0 fine, 1 not ready, 64 usage, 70 our bug, 75 try again, 77 refused, 78 configuration.
+    Exit codes: 0 fine, 1 not ready, 64 usage, 70 our bug, 74 output, 75 try again, 77 refused,
+    78 configuration.
     """
 
 
@@ -79,3 +84,15 @@ def main() -> None:
         raise SystemExit(os.EX_USAGE) from None
     except click.Abort:
         raise SystemExit(INTERRUPTED) from None
+    except Exception as bug:  # noqa: BLE001  # for its exit status
+        if isinstance(bug, OSError) and bug.filename is None and bug.errno in _UNWRITTEN:
+            raise SystemExit(_unwritten(bug.errno)) from None
+        sys.excepthook(type(bug), bug, bug.__traceback__)
+        raise SystemExit(os.EX_SOFTWARE) from None
+
+
+def _unwritten(why: int) -> int:
+    """What names no file was written to a stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try once more when it ends
+    click.echo(f"vmagent: standard output: {os.strerror(why)}", err=True)
+    return os.EX_IOERR

@@ -1,17 +1,15 @@
-"""Runs one probe against the real application: the room's only door to sockets and processes.
+"""Runs one probe against the real application: the room's only door to sockets.
 
 Owns:      the four methods of Istio's readinessProbe and the sentence for each way they can fail.
-Does not:  count, repeat or report (verdict.py, watch.py).
+Does not:  run commands (command.py); count, repeat or report (verdict.py, watch.py).
 Surprise:  HTTP and TCP probes start from 127.0.0.6, which the capture rules let through to the application;
            from any other address a probe of the VM's own address would be answered by Envoy, whether the
            application lives or not.
 """
 
 import asyncio
-import contextlib
 import errno
 import os
-import signal
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -21,6 +19,7 @@ import grpc.aio
 
 from vmagent._pb import wire_pb2 as wire
 from vmagent.health import http
+from vmagent.health.command import Commands
 from vmagent.health.config import Exec, Grpc, HttpGet, ProbeConfig, TcpSocket
 
 SOURCES: Final = {socket.AF_INET: "127.0.0.6", socket.AF_INET6: "::6"}
@@ -32,25 +31,26 @@ _NOT_LOCAL: Final = frozenset({errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENETUNRE
 LONGEST_DETAIL: Final = 200
 """Characters of a peer's own words in a message that goes to the control plane."""
 
-GOODBYE: Final = 1.0
-"""Seconds that a killed command has to be gone. The kernel holds one whose disk or file system hangs."""
 
-_held: list[asyncio.subprocess.Process] = []
-"""At most one: the command that was killed and did not end. Until it has, no other is started."""
+class Checks:
+    """Of one application: of its commands one runs at a time."""
 
+    def __init__(self) -> None:
+        self._commands = Commands()
 
-async def check(probe: ProbeConfig) -> str | None:
-    """None: healthy. Else what was found, in words an operator knows. Takes at most ``probe.timeout``
-    seconds, and GOODBYE for a command that has to be killed."""
-    match probe.method:
-        case HttpGet() as method:
-            return await _http_get(method, method.host or probe.default_host, probe.timeout)
-        case TcpSocket() as method:
-            return await _tcp_socket(method, method.host or probe.default_host, probe.timeout)
-        case Exec() as method:
-            return await _exec(method, probe.timeout)
-        case Grpc() as method:
-            return await _grpc(method, probe.default_host, probe.timeout)
+    async def check(self, probe: ProbeConfig) -> str | None:
+        """None: healthy. Else what was found, in words an operator knows. Takes at most ``probe.timeout``
+        seconds, and a little more for a command that has to be killed.
+        """
+        match probe.method:
+            case HttpGet() as method:
+                return await _http_get(method, method.host or probe.default_host, probe.timeout)
+            case TcpSocket() as method:
+                return await _tcp_socket(method, method.host or probe.default_host, probe.timeout)
+            case Exec() as method:
+                return await self._commands.run(method, probe.timeout)
+            case Grpc() as method:
+                return await _grpc(method, probe.default_host, probe.timeout)
 
 
 # --- httpGet ------------------------------------------------------------------------------------------------
@@ -99,11 +99,24 @@ async def _answer(request: bytes, **connection: Any) -> http.Head:
     try:
         writer.write(request)
         while True:
-            answer = http.head(await reader.readuntil(b"\r\n\r\n"))
+            answer = http.head(await _head(reader))
             if answer.status >= 200:  # 1xx only announce
                 return answer
     finally:
         writer.transport.abort()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """All up to and with the empty line. Lines may end with LF alone, as for Istio's agent (Go's
+    net/http)."""
+    lines = b""
+    while True:
+        line = await reader.readuntil(b"\n")
+        lines += line
+        if len(lines) > http.LONGEST_HEAD:
+            raise asyncio.LimitOverrunError("no empty line", len(lines))
+        if not line.strip(b"\r\n"):
+            return lines
 
 
 # --- tcpSocket ----------------------------------------------------------------------------------------------
@@ -152,49 +165,6 @@ async def _connect(family: int, source: str | None, address: tuple[object, ...])
         sock.close()
         raise
     return sock
-
-
-# --- exec ---------------------------------------------------------------------------------------------------
-
-
-async def _exec(method: Exec, timeout: float) -> str | None:
-    """In a process group of its own, all of which is killed at the limit: a shell's children, too."""
-    what = f"command {method.command[0]}"
-    if any(process.returncode is None for process in _held):
-        return f"{what}: the one of before was killed, and the kernel has not ended it (pid {_held[0].pid})"
-    _held.clear()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *method.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return f"{what}: {_words(error)}"
-    try:
-        async with asyncio.timeout(timeout):
-            code = await process.wait()
-    except TimeoutError:
-        return f"{what}: did not end within {timeout:g} s and was killed"
-    finally:
-        if process.returncode is None:
-            await _kill(process)
-    if code == 0:
-        return None
-    return f"{what}: ended by signal {-code}" if code < 0 else f"{what}: exit status {code}"
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """With its group. Does not wait for what the kernel cannot end."""
-    with contextlib.suppress(ProcessLookupError):  # it has ended, and asyncio has yet to hear of it
-        os.killpg(process.pid, signal.SIGKILL)
-    try:
-        async with asyncio.timeout(GOODBYE):
-            await process.wait()
-    except TimeoutError:
-        _held.append(process)
 
 
 # --- grpc ---------------------------------------------------------------------------------------------------
@@ -262,4 +232,4 @@ def _way(source: str | None, address: tuple[object, ...]) -> str:
 
 
 Check = Callable[[ProbeConfig], Awaitable[str | None]]
-"""The shape of ``check``, for those who take one."""
+"""The shape of ``Checks.check``, for those who take one."""

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from vmagent.health.checks import Check, check
+from vmagent.health.checks import Check, Checks
 from vmagent.health.config import ProbeConfig
 from vmagent.health.verdict import Tally, Verdict, after
 from vmagent.runtime.clock import Clock
@@ -35,13 +35,13 @@ class HealthWatch:
         *,
         envoy_ready: Callable[[], str | None],
         clock: Clock,
-        check: Check = check,
+        check: Check | None = None,
     ) -> None:
         self._probe = probe
         self._verdicts = verdicts
         self._envoy_ready = envoy_ready
         self._clock = clock
-        self._check = check
+        self._check = check or Checks().check
         self._tally = Tally()
         self._crash = ""
         self.last = ""

@@ -8,7 +8,9 @@ from tests.ports import free_port
 from tests.unit.config import vm
 from vmagent import wiring
 from vmagent.config.model import Json, Probe
-from vmagent.health.checks import check
+from vmagent.health.checks import Checks
+
+check = Checks().check
 
 HOSTS = (
     *(

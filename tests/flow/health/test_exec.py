@@ -9,8 +9,10 @@ import pytest
 
 from tests.flow.health.application import probe
 from tests.processes import alive
-from vmagent.health.checks import check
+from vmagent.health.checks import Checks
 from vmagent.health.config import Exec
+
+check = Checks().check
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import pytest
 
 from tests.flow.health.application import probe
 from vmagent._pb import wire_pb2 as wire
-from vmagent.health.checks import check
+from vmagent.health.checks import Checks
 from vmagent.health.config import Grpc
+
+check = Checks().check
 
 
 @contextlib.asynccontextmanager

@@ -12,8 +12,10 @@ from cryptography import x509
 from tests.authority import Authority
 from tests.flow.health.application import OK, Application, probe
 from tests.ports import free_port
-from vmagent.health.checks import check
+from vmagent.health.checks import Checks
 from vmagent.health.config import Header, HttpGet
+
+check = Checks().check
 
 
 async def test_an_http_probe_comes_from_the_address_that_capture_lets_through() -> None:
@@ -30,6 +32,13 @@ async def test_an_http_probe_comes_from_the_address_that_capture_lets_through() 
 async def test_a_status_from_200_to_399_is_healthy(status: int) -> None:
     async with Application(f"HTTP/1.1 {status} X\r\n\r\n".encode()).running() as app:
         assert await check(probe(HttpGet(port=app.port))) is None
+
+
+async def test_lines_may_end_with_lf_alone_and_an_announcement_may_come_first() -> None:
+    answer = b"HTTP/1.1 100 Continue\n\nHTTP/1.1 302 Found\nLocation: /ready\n\n"
+    async with Application(answer, b"HTTP/1.0 200 OK\nContent-Type: text/plain\n\nok").running() as app:
+        assert await check(probe(HttpGet(port=app.port))) is None
+    assert [heard.split(b" ")[1] for heard in app.heard] == [b"/", b"/ready"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])

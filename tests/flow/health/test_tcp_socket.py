@@ -5,8 +5,10 @@ import socket
 
 from tests.flow.health.application import Application, probe
 from tests.ports import free_port
-from vmagent.health.checks import check
+from vmagent.health.checks import Checks
 from vmagent.health.config import TcpSocket
+
+check = Checks().check
 
 
 async def test_a_tcp_probe_is_content_with_a_connection() -> None:

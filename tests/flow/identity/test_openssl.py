@@ -31,8 +31,10 @@ print(asyncio.run(why_unreachable("CA", Endpoint(host="127.0.0.1", port=port), r
 """
 
 PROBE = """
-from vmagent.health.checks import check
+from vmagent.health.checks import Checks
 from vmagent.health.config import HttpGet, ProbeConfig
+
+check = Checks().check
 method = HttpGet(host="127.0.0.1", port=port, path="/", tls=True)
 probe = ProbeConfig(method=method, default_host="", timeout=5)
 print(asyncio.run(check(probe)))

@@ -87,7 +87,7 @@ def test_prose_mentions_commands_that_exist(name: str) -> None:
 def test_exit_statuses_are_those_of_the_program() -> None:
     section = PAGES["vmagent.8"].partition(".SH EXIT STATUS\n")[2].partition("\n.SH")[0]
     kinds = (errors.VmagentError, errors.Misconfigured, errors.Unavailable, errors.Refused)
-    known = {0, NOT_READY, os.EX_USAGE, INTERRUPTED, *(kind.exit_code for kind in kinds)}
+    known = {0, NOT_READY, os.EX_USAGE, os.EX_IOERR, INTERRUPTED, *(kind.exit_code for kind in kinds)}
     assert {int(number) for number in re.findall(r"^\.TP\n(\d+)$", section, re.M)} == known
 
 
