@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +84,7 @@ class Figures:
 
 
 def measure(lab: Lab, *, delta: bool) -> Figures:
-    vm, away = lab.host("vm"), lab.host("client")
-    with tempfile.TemporaryDirectory() as state, _process(away, "bench.sender", state) as sender:
-        _expect(sender, "serving")
-        root = Path(state, "root-cert.pem")
-        vm.write(ROOT_CERT, root.read_text())
-        _tell(vm, away.address, delta=delta)
-
-        def life() -> AbstractContextManager[Life]:
-            return _life(vm, away.address, root, delta=delta)
-
+    with lives(lab, delta=delta) as life:
         with life() as one:
             small = one.pushes(SMALL, times=MANY)
             change = one.pushes(ONE) if delta else None
@@ -117,6 +108,18 @@ def measure(lab: Lab, *, delta: bool) -> Figures:
         after_twenty=after_twenty,
         services=services_memory,
     )
+
+
+@contextmanager
+def lives(lab: Lab, *, delta: bool) -> Iterator[Callable[[], AbstractContextManager["Life"]]]:
+    """A sender, and how to live before it."""
+    vm, away = lab.host("vm"), lab.host("client")
+    with tempfile.TemporaryDirectory() as state, _process(away, "bench.sender", state) as sender:
+        _expect(sender, "serving")
+        root = Path(state, "root-cert.pem")
+        vm.write(ROOT_CERT, root.read_text())
+        _tell(vm, away.address, delta=delta)
+        yield lambda: _life(vm, away.address, root, delta=delta)
 
 
 @dataclass(frozen=True, slots=True)

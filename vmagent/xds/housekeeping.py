@@ -18,7 +18,7 @@ QUIET: Final = 0.5
 LATEST: Final = 5.0
 """Seconds after which what is held goes to disk although messages keep coming."""
 
-REST: Final = 2.0
+REST: Final = 3.0
 """Seconds without a message after which a burst is over."""
 
 LONGEST_BURST: Final = 60.0
