@@ -34,7 +34,7 @@ test-qemu: ## the story on Debian's own kernel, emulated: some minutes, as root;
 check: ## under a minute: format, lint, types, unit and architecture tests
 	@LOGS=.build/check lab/setup/test.sh format lint types unit
 
-bench: setup ## start to ready, idle memory
+bench: setup ## start, memory, pushes through the agent, the lab under load
 	@.venv/bin/python -m bench
 
 proto: ## generates vmagent/_pb and lab/controlplane/_pb from their .proto files

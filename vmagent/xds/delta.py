@@ -99,8 +99,11 @@ def _removed(fields: dict[int, list[bytes]]) -> tuple[str, ...]:
 
 
 def _find(blob: Blob) -> dict[str, Piece]:
-    """An entry without a resource only says that one is still the same, and is left aside."""
+    """An entry without a resource only says that one is still the same, and is left aside. Raises
+    DecodeError.
+    """
     data, found = bytes(blob), dict[str, Piece]()
+    envelope.check(data, _RESOURCES)
     for begin, end in envelope.spans(data, _RESOURCES):
         entry = envelope.places(data, begin, end)
         if packed := entry.get(_RESOURCE_ANY):

@@ -38,10 +38,17 @@ def skim(data: bytes, bulk: int, behind: tuple[int, bytes]) -> Fields:
 
     ``behind``: the field that follows all of ``bulk``, and how its contents begin. Protobuf's libraries write
     fields in the order of their numbers, and need not: of data that begin with ``bulk``, or have some of it
-    behind ``behind``, every field is stepped over.
+    behind ``behind``, every field is stepped over. Damage between the two ends of a large response is
+    ``check``'s to find.
     """
     ends = _ends(data, bulk, behind) if len(data) >= LARGE else None
     return _all(data, bulk) if ends is None else ends
+
+
+def check(data: bytes, bulk: int) -> None:
+    """Raises DecodeError unless all of it can be stepped over, where ``skim`` may have looked at the ends."""
+    if len(data) >= LARGE:
+        _all(data, bulk)
 
 
 def _all(data: bytes, bulk: int) -> Fields:

@@ -5,15 +5,21 @@ Owns:      the newest version of each resource, the last good one beside it as l
            names that were said not to exist.
 Does not:  know streams, nonces or variants (session.py), or where the bytes lie (resources.py, shelf.py).
 Surprise:  an update is taken apart only when somebody looks, which is after it has gone to Envoy: the names
-           of ten thousand resources cost as much as passing them on.
+           of ten thousand resources cost as much as passing them on. One that cannot be taken apart then was
+           none: an Envoy cannot read it either, ends its stream, and is given what there was before.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from vmagent.xds.resources import Piece, Resources
 from vmagent.xds.wanted import Wanted
+
+log = logging.getLogger("xdsproxy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,11 @@ class Held:
         if self._unread is None:
             return
         change, self._unread = self._unread, None
-        fresh = change.resources.pieces
+        try:
+            fresh = change.resources.pieces
+        except DecodeError as why:
+            log.warning("a response of the control plane cannot be read, what was before it stays: %s", why)
+            return
         if not change.wanted.everything:
             fresh = {name: piece for name, piece in fresh.items() if name in change.wanted.names}
         gone = set(change.removed) - fresh.keys()

@@ -107,8 +107,9 @@ def _name(data: bytes, start: int, end: int) -> str:
 
 
 def _find(blob: Blob) -> dict[str, Piece]:
-    """A resource without a name counts as one nameless resource: the name table."""
+    """A resource without a name counts as one nameless resource: the name table. Raises DecodeError."""
     data, found = bytes(blob), dict[str, Piece]()
+    envelope.check(data, _RESOURCES)
     for begin, end in envelope.spans(data, _RESOURCES):
         start, stop = envelope.places(data, begin, end).get(_VALUE, (begin, begin))
         found[_name(data, start, stop)] = Piece(blob, start, stop - start)

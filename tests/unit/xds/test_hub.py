@@ -1,13 +1,15 @@
 """Which stream counts, and what goes where."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
+from google.protobuf.message import DecodeError
 
 from vmagent._pb import wire_pb2 as wire
-from vmagent.xds import types
+from vmagent.xds import sotw, types
 from vmagent.xds.hub import Hub
-from vmagent.xds.messages import Ask, DeltaAsk, Give, Request, Update
+from vmagent.xds.messages import Ask, DeltaAsk, DeltaRequest, Give, Request, Update
 from vmagent.xds.outbox import Ended, Message, Outbox
 
 NOBODY = wire.Node()
@@ -131,6 +133,42 @@ async def test_an_envoy_that_is_being_replaced_does_not_take_the_place_of_its_su
     again = hub.open_envoy(epoch=2)
     hub.from_envoy(again, Request(types.CLUSTER), NOBODY)
     assert len(again) == 1, "it goes on when its successor is no more"
+
+
+def large(nonce: str, *, damaged: bool = False) -> bytes:
+    """Clusters, of which one in the middle may not be readable."""
+    names = [f"cluster-{number}" for number in range(100)]
+    message = wire.DiscoveryResponse(version_info=nonce, type_url=types.CLUSTER, nonce=nonce)
+    for name in names:
+        value = bytes((0x0A, len(name))) + name.encode() + b"\x12\xe8\x07" + b"x" * 1000
+        message.resources.add(type_url=types.CLUSTER, value=value)
+    data = message.SerializeToString()
+    field = data.rindex(b"\x12", 0, data.index(types.CLUSTER.encode(), len(data) // 2))
+    return data[:field] + b"\x13" + data[field + 1 :] if damaged else data
+
+
+@pytest.mark.parametrize("delta", [False, True], ids=["state of the world", "incremental"])
+async def test_of_a_large_response_that_is_damaged_inside_nothing_is_kept_and_nothing_lost(
+    delta: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An Envoy that cannot read it comes back, and gets all that was before."""
+    hub = Hub(name_tables=False)
+    upstream, envoy = hub.open_upstream(), hub.open_envoy(delta=delta)
+    request = DeltaRequest(types.CLUSTER) if delta else Request(types.CLUSTER)
+    hub.from_envoy(envoy, request, NOBODY)
+    hub.from_upstream(upstream, sotw.decode_response(large("a")))
+    [give] = await emptied(envoy)
+    assert isinstance(give, Give)
+    hub.from_envoy(envoy, replace(request, nonce=give.nonce), NOBODY)
+    with contextlib.suppress(DecodeError):  # what has to be taken apart at once ends the stream at once
+        hub.from_upstream(upstream, sotw.decode_response(large("b", damaged=True)))
+    hub.close_envoy(envoy)
+    again = hub.open_envoy(delta=delta)
+    hub.from_envoy(again, request, NOBODY)
+    [give] = await emptied(again)
+    assert isinstance(give, Give)
+    assert len(give.resources) == 100
+    assert delta or "cannot be read" in caplog.text
 
 
 async def test_when_the_newest_envoy_leaves_those_before_it_are_asked_to_come_back() -> None:
