@@ -25,14 +25,14 @@ deb: packagers ## dist/istio-agent_VERSION_amd64.deb
 
 test: ## everything, as CI does, as root
 	@lab/setup/setup.sh packaging machines scripts browser
-	@lab/setup/test.sh format lint types unit package flow netns scenarios stories system
+	@lab/setup/test.sh format lint types unit unit-lab package flow netns scenarios stories system
 
 test-qemu: ## the story on Debian's own kernel, emulated: some minutes, as root; not part of test
 	@lab/setup/setup.sh packaging machines qemu
 	@LOGS=.build/test-qemu lab/setup/test.sh qemu
 
 check: ## under a minute: format, lint, types, unit and architecture tests
-	@LOGS=.build/check lab/setup/test.sh format lint types unit
+	@LOGS=.build/check lab/setup/test.sh format lint types unit unit-lab
 
 bench: setup ## start, memory, pushes through the agent, the lab under load
 	@.venv/bin/python -m bench

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs what CI runs, in three lanes, and says how many and how long: test.sh KIND...
-# Kinds: format lint types unit flow netns scenarios stories package system, and qemu, which CI does without. All of them run, also after one has failed; the exit status tells.
+# Kinds: format lint types unit unit-lab flow netns scenarios stories package system, and qemu, which CI does without. All of them run, also after one has failed; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
@@ -88,6 +88,9 @@ run() {
     format) .venv/bin/ruff format --check . ;;
     lint) .venv/bin/ruff check . ;;
     types) .venv/bin/mypy && .venv/bin/mypy packaging/man/pages.py && .venv/bin/mypy packaging/completion/scripts.py ;;
+    # Two of about one length, for two processors: of the product, and of the lab.
+    unit) pytest_kind unit tests/unit --ignore=tests/unit/lab ;;
+    unit-lab) pytest_kind unit-lab tests/unit/lab ;;
     flow) ready_for_flow && pytest_kind flow tests/flow ;;
     # Of the tests of namespaces those that tell stories, which take half of the time, are kinds of their own.
     netns) ready_for_netns && pytest_kind netns tests/netns --ignore=tests/netns/story --ignore=tests/netns/scenarios ;;
@@ -155,7 +158,7 @@ rm -rf "${LOGS:?}"/*
 HERE=() NETWORKS=() STORIES=()
 for kind in "$@"; do
   case $kind in
-    types | netns | scenarios) NETWORKS+=("$kind") ;;
+    types | unit-lab | netns | scenarios) NETWORKS+=("$kind") ;;
     stories | system) STORIES+=("$kind") ;;
     *) HERE+=("$kind") ;;
   esac
